@@ -1,0 +1,1 @@
+"""A Charge Point Operator, from the socket of a charger to the CDR: a partner of the hub like any other."""

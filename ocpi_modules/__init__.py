@@ -1,0 +1,1 @@
+"""OCPI as knowledge: objects, module tables, versions, one HTTP edge. No database, no opinion."""
