@@ -1,0 +1,1 @@
+"""What `make demo` starts: hub, adapter, a sample eMSP and a simulated charger, each a process of its own."""

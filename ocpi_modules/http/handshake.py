@@ -1,0 +1,129 @@
+"""The Sender's side of a registration as plain calls (credentials, Registration; C-03): GET versions, GET details, POST credentials.
+
+No storage and no opinion: who calls it has stored token B before the POST (C-07) and stores what comes back. The form of the
+token that worked (Base64 or raw) is learned on the first call and reported (X-07, G-02).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from ocpi_modules import envelope, headers, json
+from ocpi_modules.http.client import OcpiClient, OutgoingRequest, SendFailed
+from ocpi_modules.spec import Method
+from ocpi_modules.status import ClientApiUnusable, NoMatchingEndpoints, UnsupportedVersion
+
+DEADLINE_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class PlatformDetails:
+    """What a platform offers in one version: (identifier, role) -> url, and the token form it understood."""
+
+    version: str
+    endpoints: Mapping[tuple[str, str], str]
+    base64: bool
+
+    def url(self, identifier: str, role: str) -> str | None:
+        return self.endpoints.get((identifier, role))
+
+    @property
+    def credentials_url(self) -> str:
+        """The one credentials endpoint; its role is ignored (E-08)."""
+        found = next((url for (identifier, _), url in self.endpoints.items() if identifier == "credentials"), None)
+        if found is None:
+            raise NoMatchingEndpoints("The platform lists no credentials endpoint.")
+        return found
+
+
+async def details(
+    client: OcpiClient, versions_url: str, token: str, *, version: str = "2.2.1", base64: bool = True
+) -> PlatformDetails:
+    """Read versions and the details of `version`; tries the other token form once after a 401.
+
+    Raises ClientApiUnusable (3001), UnsupportedVersion (3002), NoMatchingEndpoints (3003).
+    """
+    try:
+        listed = await call(client, Method.GET, versions_url, token, base64=base64)
+    except _Unauthorized:
+        base64 = not base64
+        listed = await call(client, Method.GET, versions_url, token, base64=base64)
+    url = _version_url(listed, version)
+    document = await call(client, Method.GET, url, token, base64=base64)
+    return PlatformDetails(version, _endpoints(document), base64)
+
+
+async def post_credentials(
+    client: OcpiClient, platform: PlatformDetails, token_a: str, credentials: dict[str, Any]
+) -> dict[str, Any]:
+    """POST our Credentials object with token A; the answer is theirs, with token C in it."""
+    theirs = await call(
+        client, Method.POST, platform.credentials_url, token_a, base64=platform.base64, body=json.encode(credentials)
+    )
+    return _credentials(theirs)
+
+
+async def put_credentials(
+    client: OcpiClient, platform: PlatformDetails, token: str, credentials: dict[str, Any]
+) -> dict[str, Any]:
+    """PUT our Credentials object (new token or new URL); the answer holds a new token for us (C-21)."""
+    theirs = await call(
+        client, Method.PUT, platform.credentials_url, token, base64=platform.base64, body=json.encode(credentials)
+    )
+    return _credentials(theirs)
+
+
+class _Unauthorized(ClientApiUnusable):
+    """HTTP 401: perhaps the other form of the token is understood."""
+
+
+async def call(
+    client: OcpiClient, method: Method, url: str, token: str, *, base64: bool = True, body: bytes = b""
+) -> Any:
+    """One call of a configuration module; the `data` of a successful answer, else ClientApiUnusable with the reason."""
+    ids = {headers.REQUEST_ID: str(uuid4()), headers.CORRELATION_ID: str(uuid4())}
+    sent = {"Authorization": headers.authorization(token, base64_encoded=base64), **ids}
+    if body:
+        sent["Content-Type"] = "application/json"
+    try:
+        answer = await client.send(OutgoingRequest(method, url, sent, body), DEADLINE_SECONDS)
+    except SendFailed as error:
+        raise ClientApiUnusable(f"{method} {url} failed: {error}") from error
+    if answer.http_status == 401:
+        raise _Unauthorized(f"{method} {url} was answered HTTP 401: the token is not accepted there.")
+    content = envelope.read(answer.body)
+    if content is None:
+        raise ClientApiUnusable(f"{method} {url} was answered HTTP {answer.http_status} without an OCPI envelope.")
+    if not content.succeeded:
+        raise ClientApiUnusable(f"{method} {url} was refused: {content.status_code} {content.status_message}")
+    return content.data
+
+
+def _version_url(listed: Any, version: str) -> str:
+    if not isinstance(listed, list):
+        raise ClientApiUnusable("The versions document is not a list.")
+    for entry in listed:
+        if isinstance(entry, dict) and entry.get("version") == version and isinstance(entry.get("url"), str):
+            return str(entry["url"])
+    raise UnsupportedVersion(f"The platform does not offer version {version}.")
+
+
+def _endpoints(document: Any) -> dict[tuple[str, str], str]:
+    entries = document.get("endpoints") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ClientApiUnusable("The version details hold no list of endpoints.")
+    found = {
+        (str(entry["identifier"]), str(entry.get("role", "SENDER"))): str(entry["url"])
+        for entry in entries[:200]
+        if isinstance(entry, dict) and "identifier" in entry and "url" in entry
+    }
+    if not found:
+        raise NoMatchingEndpoints("The platform lists no endpoints.")
+    return found
+
+
+def _credentials(theirs: Any) -> dict[str, Any]:
+    if not isinstance(theirs, dict) or not isinstance(theirs.get("token"), str) or not theirs.get("roles"):
+        raise ClientApiUnusable("The answer is not a Credentials object: token, url and roles are needed.")
+    return theirs
