@@ -1,0 +1,250 @@
+"""uvicorn's HTTP protocol with deadlines and caps (F-28 to F-31, F-40, F-41).
+
+As it comes, that protocol never cuts a slow header or body, takes headers of any length, queues pipelined requests without
+end, and waits for ever for a client that does not read. Parsing stays with httptools, which refuses ambiguous framing.
+"""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from ocpi_modules import envelope
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds and bytes. A body gets `body_seconds` and one more second for each `body_rate` bytes it announces.
+
+    `body` is a backstop for applications without a limit of their own; it must not be below the largest of theirs.
+    """
+
+    header_seconds: float = 10.0
+    body_seconds: float = 15.0
+    body_rate: int = 64 * 1024
+    write_seconds: float = 30.0
+    linger_seconds: float = 2.0
+    header: int = 16 * 1024
+    url: int = 8 * 1024
+    body: int = 4 * 1024 * 1024
+    pipelined: int = 64
+    connections: int = 4000
+    connections_per_address: int = 1000
+
+
+@dataclass
+class Guard:
+    """What the connections of one listener share."""
+
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    open: Counter[str] = field(default_factory=Counter)
+
+
+class TooMuch(Exception):
+    """A cap was reached inside the parser: `args` are the HTTP status and a sentence."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. It is at rest, in a header, or in a body; each of the latter has a deadline."""
+
+    def __init__(self, guard: Guard, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._guard = guard
+        self._limits = guard.limits
+        self._deadline: asyncio.TimerHandle | None = None
+        self._write_deadline: asyncio.TimerHandle | None = None
+        self._in_header = False
+        self._in_body = False
+        self._header_bytes = 0
+        self._body_bytes = 0
+        self._discarding = False
+        self._counted: str | None = None
+
+    # the connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        address = self.client[0] if self.client else ""
+        guard, limits = self._guard, self._limits
+        if guard.open.total() >= limits.connections or guard.open[address] >= limits.connections_per_address:
+            transport.abort()
+            return
+        self._counted = address
+        guard.open[address] += 1
+        self._arm(limits.header_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._release()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._release()
+        super().handle_websocket_upgrade()
+
+    def _release(self) -> None:
+        self._disarm()
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+        if self._counted is not None:
+            self._guard.open[self._counted] -= 1
+            if not self._guard.open[self._counted]:
+                del self._guard.open[self._counted]
+            self._counted = None
+
+    # reading
+
+    def data_received(self, data: bytes) -> None:
+        if self._discarding:
+            return
+        if self._deadline is None and not self._in_body and (self.cycle is None or self.cycle.response_complete):
+            self._arm(self._limits.header_seconds)
+        was_in_header = self._in_header
+        super().data_received(data)
+        if was_in_header and self._in_header and not self._discarding:
+            self._header_bytes += len(data)
+            if self._header_bytes > self._limits.header:
+                self._refuse(431, "The headers are too long.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_header = True
+        self._header_bytes = 0
+        self._body_bytes = 0
+        self._arm(self._limits.header_seconds)
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self._limits.url:
+            raise TooMuch(414, "The URL is too long.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > self._limits.header:
+            raise TooMuch(431, "The headers are too long.")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= self._limits.pipelined:
+            raise TooMuch(400, "Too many requests were sent without waiting for their answers.")
+        length = next((value for name, value in self.headers if name == b"content-length"), b"0")
+        announced = min(int(length) if length.isdigit() else 0, self._limits.body)
+        chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+        self._in_header, self._in_body = False, True
+        self._arm(self._limits.body_seconds + (self._limits.body if chunked else announced) / self._limits.body_rate)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > self._limits.body:
+            raise TooMuch(413, "The body is too long.")
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._disarm()
+        super().on_message_complete()
+
+    # writing
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_deadline = self.loop.call_later(self._limits.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._abort_later(self._limits.write_seconds)
+        elif self._in_body and not self.pipeline:
+            self._linger()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._abort_later(self._limits.write_seconds)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.transport.is_closing():
+            self._abort_later(self._limits.write_seconds)
+
+    # refusing
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn for whatever the parser refuses."""
+        error = self._parser_error()
+        if isinstance(error, TooMuch):
+            self._refuse(*error.args)
+        else:
+            self._refuse(400, "This is not HTTP as we read it.")
+
+    def _parser_error(self) -> BaseException | None:
+        error = sys.exc_info()[1]
+        return error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
+
+    def _refuse(self, http_status: int, message: str) -> None:
+        """Answer and close; when an earlier request of this connection still waits for its answer, that one is given first."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering and not self._in_body:
+            self.cycle.keep_alive = False
+            self.pipeline.clear()
+            self._discarding = True
+            self._disarm()
+            return
+        if (answering and self.cycle.response_started) or self.transport.is_closing():
+            self.transport.abort()
+            return
+        body = envelope.envelope(2000, message, self._guard.clock())
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[http_status] + head + body)
+        if answering:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Read on for a moment and throw it away: closing with unread bytes would reset the answer off the wire."""
+        self._discarding = True
+        self._unset_keepalive_if_required()
+        self._disarm()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._abort_later(self._limits.linger_seconds)
+
+    def _abort_later(self, seconds: float) -> None:
+        if self._write_deadline is None:
+            self._write_deadline = self.loop.call_later(seconds, self.transport.abort)
+
+    # deadlines
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(seconds, self._too_late, seconds)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self, seconds: float) -> None:
+        self._deadline = None
+        if self.flow.read_paused:
+            self._arm(seconds)
+        elif self._in_header or self._in_body:
+            self._refuse(408, "The request came too slowly.")
+        else:
+            self.transport.abort()
