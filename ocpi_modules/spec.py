@@ -4,12 +4,15 @@ A ModuleSpec is read by the door in (`http/server.py`), the door out, the OpenAP
 of OCPI is a named field here, so that all oddities can be read in one sitting and a test can enumerate them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 Object = TypeVar("Object")
+
+PAGING = ("date_from", "date_to", "offset", "limit")
+"""The query of every paginated list (X-30)."""
 
 
 class ModuleID(StrEnum):
@@ -93,11 +96,16 @@ class Endpoint:
     body_optional: bool = False
     query: tuple[str, ...] = ()
     required_query: tuple[str, ...] = ()
+    expected_query: tuple[str, ...] = ()
+    """Required by the specification, but a request without it is served all the same (date_from of Sessions, S-05)."""
     response_url: Place | None = None
     location_header: bool = False
     """The answer must carry a `Location` header (POST of a CDR, D-15)."""
     self_defined: bool = False
     """The URL was handed out by its owner and means nothing but a ticket (response_url, CDR Location)."""
+
+    bodies: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Where the body depends on the last path segment: its value -> body (the five commands, M-02)."""
 
     @property
     def names(self) -> tuple[str, ...]:

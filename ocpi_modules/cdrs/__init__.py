@@ -1,0 +1,1 @@
+"""CDRs module (mod_cdrs)."""

@@ -1,0 +1,1 @@
+"""Commands module (mod_commands)."""

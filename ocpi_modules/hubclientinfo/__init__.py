@@ -1,0 +1,1 @@
+"""HubClientInfo module (mod_hub_client_info)."""

@@ -1,0 +1,1 @@
+"""Locations module (mod_locations)."""

@@ -1,0 +1,1 @@
+"""Tariffs module (mod_tariffs)."""

@@ -1,0 +1,1 @@
+"""Tokens module (mod_tokens)."""

@@ -1,0 +1,1 @@
+"""Versions module (version_information_endpoint)."""
