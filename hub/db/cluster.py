@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hub.db.embedded_guard import clean_environment
+from hub.db.embedded_guard import as_user, clean_environment
 from hub.db.postgres_binaries import Binaries, EmbeddedPostgresError
 
 SUPERUSER = "postgres"
@@ -121,7 +121,7 @@ def _run(argv: list[str], where: Path, run_as: list[int] | None) -> None:
         done = subprocess.run(  # noqa: S603
             argv, cwd=where, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False,
             timeout=INITDB_SECONDS, text=True, errors="replace", umask=0o077,
-            **({"user": run_as[0], "group": run_as[1], "extra_groups": []} if run_as else {}),
+            **as_user(run_as),
         )  # fmt: skip
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise EmbeddedPostgresError(f"initdb could not be run for {where.parent}: {error}") from error

@@ -1,7 +1,8 @@
 """The guard of an embedded PostgreSQL: a process that starts the server and stops it after its last user is gone.
 
 It reads one JSON document from standard input: `directory`, `argv`, `cwd`, `user` (`[uid, gid]` or null) and `lock` (an
-inherited descriptor that holds guard.lock). With `argv` null it guards the server that runs already. Every user holds a shared flock on users.lock; the kernel gives it back even after kill -9.
+inherited descriptor that holds guard.lock). With `argv` null it guards the server that runs already. Every user holds
+a shared flock on users.lock; the kernel gives it back even after kill -9.
 """
 
 import json
@@ -107,12 +108,19 @@ def stop_and_forget(directory: Path) -> None:
 
 def _start(order: dict[str, Any], data: Path) -> "subprocess.Popen[bytes]":
     forget_stale_pid(data)
-    as_user: dict[str, Any] = {}
-    if order["user"]:
-        as_user = {"user": order["user"][0], "group": order["user"][1], "extra_groups": []}
     return subprocess.Popen(  # noqa: S603
-        order["argv"], cwd=order["cwd"], stdin=subprocess.DEVNULL, env=clean_environment(), umask=0o077, **as_user
+        order["argv"],
+        cwd=order["cwd"],
+        stdin=subprocess.DEVNULL,
+        env=clean_environment(),
+        umask=0o077,
+        **as_user(order["user"]),
     )
+
+
+def as_user(user: list[int] | None) -> dict[str, Any]:
+    """What makes subprocess run a program as `[uid, gid]` and nobody's groups."""
+    return {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
 
 
 def clean_environment() -> dict[str, str]:

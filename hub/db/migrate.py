@@ -1,0 +1,115 @@
+"""Change the tables: alembic's revisions, run by the owner role, by one process at a time."""
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from hub.db.databases import quoted, run_apart
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA_TABLE = "hub_schema_version"
+CONNECT_SECONDS = 10.0
+LOCK_SECONDS = 120.0
+ONE_AT_A_TIME = threading.Lock()  # alembic keeps its context in modules, so two threads would share it
+
+
+class MigrationError(Exception):
+    """The tables could not be brought up to date. The message is for people."""
+
+
+def upgrade(dsn_owner: str, script_location: Path = MIGRATIONS, schema_table: str = SCHEMA_TABLE) -> None:
+    """Apply all missing revisions. Callable from any thread, also inside a running loop; a second call does nothing.
+
+    Another process that upgrades the same database is waited for. Raises MigrationError; what a failed revision did is
+    rolled back, earlier ones stay.
+    """
+    try:
+        with ONE_AT_A_TIME:
+            run_apart(lambda: _upgrade(dsn_owner, script_location, schema_table))
+    except (OSError, DBAPIError, CommandError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        raise MigrationError(f"The tables could not be brought up to date: {reason or type(error).__name__}") from error
+
+
+def pending(dsn: str, script_location: Path = MIGRATIONS, schema_table: str = SCHEMA_TABLE) -> list[str]:
+    """The revisions this program knows and the database lacks, oldest first; any role that may connect can ask.
+
+    Raises MigrationError, also if the database is newer than this program.
+    """
+    try:
+        applied = run_apart(lambda: _applied(dsn, schema_table))
+        script = ScriptDirectory(str(script_location))
+        missing = [revision.revision for revision in script.iterate_revisions("heads", applied or "base")]
+    except CommandError as error:
+        raise MigrationError(f"The database is newer than this program ({error}): run the newer program.") from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationError(
+            f"The database cannot be asked for its version: {error or type(error).__name__}"
+        ) from error
+    return missing[::-1]
+
+
+async def _applied(dsn: str, schema_table: str) -> tuple[str, ...]:
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS)
+    try:
+        rows = await connection.fetch(f"SELECT version_num FROM {quoted(schema_table)}")  # noqa: S608
+        return tuple(row["version_num"] for row in rows)
+    except asyncpg.UndefinedTableError:
+        return ()
+    finally:
+        connection.terminate()
+
+
+async def _upgrade(dsn: str, script_location: Path, schema_table: str) -> None:
+    url = make_url(dsn).set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": CONNECT_SECONDS})
+    try:
+        async with engine.connect() as connection:
+            await _lock(connection, schema_table)
+            await connection.run_sync(_run_alembic(script_location, schema_table))
+            await connection.commit()
+            if await connection.scalar(text("SELECT to_regclass(:name)"), {"name": quoted(schema_table)}):
+                await connection.execute(text(f"GRANT SELECT ON {quoted(schema_table)} TO PUBLIC"))
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+async def _lock(connection: AsyncConnection, schema_table: str) -> None:
+    """Hold the session's advisory lock until the connection closes. Asked for again and again: who waits in a statement
+    keeps a snapshot, for which CREATE INDEX CONCURRENTLY of the other would wait in turn."""
+    number = int.from_bytes(hashlib.sha256(schema_table.encode()).digest()[:8], "big", signed=True)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while not await connection.scalar(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}):
+        await connection.commit()
+        if time.monotonic() > deadline:
+            raise TimeoutError(
+                "another process has been upgrading this database for too long; look at pg_stat_activity"
+            )
+        await asyncio.sleep(0.1)
+    await connection.commit()
+
+
+def _run_alembic(script_location: Path, schema_table: str) -> Callable[[Connection], None]:
+    config = Config()
+    config.set_main_option("script_location", str(script_location).replace("%", "%%"))
+    config.attributes["schema_table"] = schema_table
+
+    def run(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "heads")
+
+    return run
