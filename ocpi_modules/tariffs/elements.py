@@ -55,8 +55,7 @@ class TariffElement:
         """Read a TariffElement; Unpriceable for dimensions that a reservation cannot have (T-31)."""
         restrictions = Restrictions.from_ocpi(read_object(json, "restrictions", path) or {}, f"{path}restrictions.")
         rows = read_objects(json, "price_components", path, MOST_COMPONENTS)
-        types = {row.get("type") for row in rows}
-        for_parking = types == {"FLAT", "PARKING_TIME"}
+        for_parking = _stands_with_parking_alone([row.get("type") for row in rows])
         components: dict[Dimension, PriceComponent] = {}
         for number, row in enumerate(rows):
             place = f"{path}price_components[{number}]."
@@ -117,6 +116,11 @@ def _first(dimension: Dimension, moment: Moment, elements: Iterable[TariffElemen
         if component is not None and element.restrictions.match(moment):
             return component
     return None
+
+
+def _stands_with_parking_alone(types: list[object]) -> bool:
+    """Whether a FLAT in such an element is a fixed part of the parking cost (D-31)."""
+    return "PARKING_TIME" in types and "TIME" not in types and "ENERGY" not in types
 
 
 def _component(row: Json, tariff_id: str, path: str, of_reservation: bool, for_parking: bool) -> PriceComponent:

@@ -69,8 +69,8 @@ class Restrictions:
             path,
             start_time=read_pattern(json, "start_time", path, _clock, "HH:MM"),
             end_time=read_pattern(json, "end_time", path, _clock, "HH:MM"),
-            start_date=read_pattern(json, "start_date", path, date.fromisoformat, "YYYY-MM-DD"),
-            end_date=read_pattern(json, "end_date", path, date.fromisoformat, "YYYY-MM-DD"),
+            start_date=read_pattern(json, "start_date", path, _date, "YYYY-MM-DD"),
+            end_date=read_pattern(json, "end_date", path, _date, "YYYY-MM-DD"),
             min_kwh=exact(read_number(json, "min_kwh", path)),
             max_kwh=exact(read_number(json, "max_kwh", path)),
             min_current=read_number(json, "min_current", path),
@@ -157,6 +157,12 @@ def _clock(text: str) -> time:
     if text[2] != ":" or not (text[:2] + text[3:]).isdecimal():
         raise ValueError(text)
     return time(int(text[:2]), int(text[3:]))
+
+
+def _date(text: str) -> date:
+    if text[4] != "-" or text[7] != "-":
+        raise ValueError(text)
+    return date.fromisoformat(text)
 
 
 def _days(json: Json, path: str) -> frozenset[int]:

@@ -57,17 +57,17 @@ class Day:
         self.now = datetime.fromisoformat(start).replace(tzinfo=UTC)
         self.periods: list[Period] = []
 
-    def _then(self, kind: PeriodKind, minutes: float, kwh: str, **more: Any) -> "Day":
-        end = self.now + timedelta(minutes=minutes)
+    def _then(self, kind: PeriodKind, minutes: float | Decimal, kwh: str, **more: Any) -> "Day":
+        end = self.now + timedelta(minutes=float(minutes))
         self.periods.append(Period(self.now, end, D(kwh), kind, **more))
         self.now = end
         return self
 
-    def charge(self, minutes: float = 60, kwh: str = "0", **more: Any) -> "Day":
+    def charge(self, minutes: float | Decimal = 60, kwh: str = "0", **more: Any) -> "Day":
         return self._then(PeriodKind.CHARGING, minutes, kwh, **more)
 
-    def park(self, minutes: float, **more: Any) -> "Day":
+    def park(self, minutes: float | Decimal, **more: Any) -> "Day":
         return self._then(PeriodKind.PARKING, minutes, "0", **more)
 
-    def reserve(self, minutes: float, **more: Any) -> "Day":
+    def reserve(self, minutes: float | Decimal, **more: Any) -> "Day":
         return self._then(PeriodKind.RESERVATION, minutes, "0", **more)
