@@ -15,8 +15,8 @@ from ocpi_modules.tariffs.restrictions import Moment, Restrictions
 
 LONGEST = timedelta(days=366)
 MOST_PERIODS = 10_000
-MOST_CLOCK_TIMES = 20_000
-MOST_LOOKUPS = 300_000
+MOST_CLOCK_TIMES = 10_000
+MOST_LOOKUPS = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
