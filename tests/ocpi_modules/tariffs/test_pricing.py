@@ -49,7 +49,8 @@ def test_a_flat_fee_never_looks_at_its_step_size() -> None:
 @pytest.mark.rule("T-50", "Y-16")
 def test_vat_of_zero_is_known_and_no_vat_is_not() -> None:
     day = Day().charge(kwh="10")
-    assert price(tariff(element(energy("1"))), day.periods).total == Price(D(10), None)
+    without = price(tariff(element(energy("1"))), day.periods)
+    assert without.total == without.energy == without.lines[0].cost == Price(D(10), None)
     assert price(tariff(element(energy("1", "0"))), day.periods).total == Price(D(10), D(10))
 
 
@@ -120,6 +121,13 @@ def test_odd_seconds_and_odd_energies_still_add_up_in_four_decimals() -> None:
     assert sum(p.hours for p in cost.periods) == cost.total_time
     assert abs(cost.total_time - D("45.2") / 60) < D("0.0002")
     assert all(p.hours == to_ocpi_number(p.hours) for p in cost.periods)
+
+
+@pytest.mark.rule("D-48")
+def test_a_calculated_energy_is_never_more_than_was_charged() -> None:
+    priced_by = tariff(element(energy("0.2"), max_duration=1800), element(energy("0.3")))
+    cost = price(priced_by, Day().charge(60, "0.00005").periods)
+    assert [period.energy for period in cost.periods] == [D(0), D("0.00005")]
 
 
 @pytest.mark.rule("T-41")

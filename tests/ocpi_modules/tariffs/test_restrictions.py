@@ -93,7 +93,8 @@ def test_duration_counts_from_the_start_of_charging_and_not_of_the_reservation()
 def test_power_and_current_switch_an_element_on_and_off_again(name: str, value: str) -> None:
     day = Day()
     for momentary in (31, 32, 33, 10):
-        day.charge(60, **{value: D(momentary)})
+        measured: dict[str, Any] = {value: D(momentary)}
+        day.charge(60, **measured)
     assert hours(one_per_hour(**{f"min_{name}": D(32)}), day) == D(2)
     assert hours(one_per_hour(**{f"max_{name}": D(32)}), day) == D(2)
 
