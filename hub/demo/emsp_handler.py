@@ -7,7 +7,7 @@ from typing import Any
 from hub.demo.emsp_folder import EmspFolder
 from ocpi_modules import headers, json, secrets
 from ocpi_modules.envelope import success, success_with_bytes
-from ocpi_modules.http.server import endpoint_urls, versions_url
+from ocpi_modules.http.paths import endpoint_urls, versions_url
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.patch import merge
 from ocpi_modules.registry import MODULES

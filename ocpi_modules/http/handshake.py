@@ -10,7 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 from ocpi_modules import envelope, headers, json
-from ocpi_modules.http.client import OcpiClient, OutgoingRequest, SendFailed
+from ocpi_modules.http.client import OcpiClient, OutgoingRequest
+from ocpi_modules.http.failures import SendFailed
 from ocpi_modules.spec import Method
 from ocpi_modules.status import ClientApiUnusable, NoMatchingEndpoints, UnsupportedVersion
 
