@@ -56,9 +56,7 @@ async def serve_as_worker(settings: Settings, clock: Clock, inherited: Inherited
             await _serve(listeners, lambda: os.close(inherited.ready))
 
 
-def _listeners(
-    hub: Hub, settings: Settings, ocpi: socket.socket | None, admin: socket.socket | None
-) -> list[Listener]:
+def _listeners(hub: Hub, settings: Settings, ocpi: socket.socket | None, admin: socket.socket | None) -> list[Listener]:
     return [
         Listener(hub.ocpi, settings.host, settings.port, sockets=[ocpi] if ocpi else None),
         Listener(hub.admin, settings.admin_host, settings.admin_port, sockets=[admin] if admin else None),

@@ -8,8 +8,9 @@ from hub.demo.emsp_handler import EmspHandler
 from ocpi_modules import envelope, headers, json, secrets
 from ocpi_modules.http import handshake
 from ocpi_modules.http.client import OcpiClient, OutgoingRequest, join_url
+from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import PartyId
-from ocpi_modules.spec import Method
+from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 from ocpi_modules.status import ClientApiUnusable
 from ocpi_modules.types import format_datetime
 
@@ -41,9 +42,7 @@ class EmspCalls:
             self.client, platform, token_a, self.handler.credentials_object(token_b)
         )
         hub = theirs["roles"][0]
-        endpoints = [
-            {"identifier": name, "role": role, "url": url} for (name, role), url in platform.endpoints.items()
-        ]
+        endpoints = [{"identifier": name, "role": role, "url": url} for (name, role), url in platform.endpoints.items()]
         state = {
             "our_tokens": [token_b],
             "joined": True,
@@ -81,7 +80,7 @@ class EmspCalls:
         return await self._command(to, "STOP_SESSION", {"session_id": session_id})
 
     async def _command(self, to: PartyId, command: str, body: dict[str, Any]) -> Any:
-        url = f"{self.handler.public_url}/ocpi/2.2.1/sender/commands/{uuid4()}"
+        url = f"{endpoint_url(self.handler.public_url, ModuleID.commands, InterfaceRole.SENDER)}/{uuid4()}"
         body = {"response_url": url, **body}
         return await self._send(Method.POST, "commands", "RECEIVER", f"/{command}", to=to, body=json.encode(body))
 
@@ -97,9 +96,7 @@ class EmspCalls:
         routed: bool = True,
     ) -> Any:
         state = self.folder.read("credentials")
-        endpoint = next(
-            end["url"] for end in state["endpoints"] if end["identifier"] == module and end["role"] == role
-        )
+        endpoint = next(end["url"] for end in state["endpoints"] if end["identifier"] == module and end["role"] == role)
         sent = {
             "Authorization": headers.authorization(state["hub_token"], base64_encoded=state["base64"]),
             headers.REQUEST_ID: str(uuid4()),

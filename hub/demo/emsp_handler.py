@@ -1,15 +1,16 @@
 """The sample eMSP's side of OCPI: what it answers when hub and CPOs call it. Keeps first, then acknowledges."""
 
 import hashlib
-from datetime import datetime
+import hmac
+from datetime import UTC, datetime
 from typing import Any
 
 from hub.demo.emsp_folder import EmspFolder
 from ocpi_modules import headers, json, secrets
 from ocpi_modules.envelope import success, success_with_bytes
-from ocpi_modules.http.paths import endpoint_urls, versions_url
+from ocpi_modules.http.paths import details_url, endpoint_url, endpoint_urls, versions_url
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
-from ocpi_modules.patch import merge
+from ocpi_modules.patch import changed
 from ocpi_modules.registry import MODULES
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 from ocpi_modules.status import InvalidParameters, MethodNotAllowed, NotAuthenticated, NotFound, UnknownToken
@@ -50,7 +51,7 @@ class EmspHandler:
     def _authenticate(self, request: OcpiRequest) -> None:
         known = self.folder.read("credentials") or {}
         for token in headers.tokens_in(request.authorization):
-            if any(secrets.equal(token, ours) for ours in known.get("our_tokens", [])):
+            if any(hmac.compare_digest(token.encode(), ours.encode()) for ours in known.get("our_tokens", [])):
                 return
         raise NotAuthenticated("The token in the Authorization header is not known here.")
 
@@ -72,8 +73,7 @@ class EmspHandler:
 
     def _versions(self, request: OcpiRequest) -> OcpiResponse:
         if "version" not in request.variables:
-            url = versions_url(self.public_url).removesuffix("versions") + "2.2.1"
-            return success([{"version": "2.2.1", "url": url}], now=self.clock())
+            return success([{"version": "2.2.1", "url": details_url(self.public_url)}], now=self.clock())
         endpoints = endpoint_urls(self.public_url, MODULES, OFFERED)
         return success({"version": "2.2.1", "endpoints": endpoints}, now=self.clock())
 
@@ -132,11 +132,7 @@ class EmspHandler:
             raise InvalidParameters(f"id: a different CDR {cdr['id']} was received before; a CDR never changes.")
         if kept is None:
             self.folder.keep("cdrs", key, request.body)
-        base = next(
-            end["url"]
-            for end in endpoint_urls(self.public_url, MODULES, OFFERED)
-            if end["identifier"] == "cdrs" and end["role"] == "RECEIVER"
-        )
+        base = endpoint_url(self.public_url, ModuleID.cdrs, InterfaceRole.RECEIVER)
         location = {headers.LOCATION: f"{base}/{key}"}
         return kept is None, success(now=self.clock(), http_status=201 if kept is None else 200, headers=location)
 
@@ -161,8 +157,9 @@ class EmspHandler:
     def _merged(self, request: OcpiRequest, key: str, kept: bytes | None) -> OcpiResponse:
         if kept is None:
             raise NotFound("No such object here; PUT it first.")
-        changed = merge(MODULES[request.module], json.decode(kept), request.document, request.method, request.variables)
-        self.folder.keep(request.module, key, json.encode(changed))
+        spec = MODULES[request.module]
+        whole = changed(spec, json.decode(kept), request.method, request.variables, request.document)
+        self.folder.keep(request.module, key, json.encode(whole))
         return success(now=self.clock())
 
     def _line(self, request: OcpiRequest, effect: bool, response: OcpiResponse) -> dict[str, Any]:
@@ -183,6 +180,4 @@ class EmspHandler:
 
 def utc_now() -> datetime:
     """The real clock."""
-    from datetime import UTC
-
     return datetime.now(UTC)
