@@ -1,7 +1,8 @@
 """The words in which `csms` and the rest of the adapter meet: version-free facts of chargers, and the answers they wait for.
 
 A fact is what a charger reported, normalised: instants are aware UTC, energy is Decimal Wh, power Decimal W. `at` is the
-charger's own time of the event, `received_at` ours (charging R22); `raw` the wire payload as received.
+charger's own time of the event, `received_at` ours (charging R22). `raw_at` is the charger's time as received
+when `at` was repaired (R23), else None.
 """
 
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class StatusReported:
     at: datetime | None = None
     error_code: str = "NoError"
     info: str = ""
+    raw_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Sample:
     location: str = "Outlet"
     phase: str = ""
     format: str = "Raw"
+    raw_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Started:
     at: datetime
     received_at: datetime
     reservation_id: int | None = None
+    raw_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,16 @@ class Stopped:
     id_tag: str | None = None
     reason: str = "Local"
     samples: tuple[Sample, ...] = ()
+    raw_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Orphaned:
+    """Our own decision that no StopTransaction will come (R19, R29): the transaction was over at `at` at the latest."""
+
+    charger_id: str
+    at: datetime
+    received_at: datetime
 
 
 @dataclass(frozen=True)
