@@ -39,11 +39,15 @@ class EmspFolder:
         self._path(module, key).unlink(missing_ok=True)
 
     def objects(self, module: str, limit: int = 1000) -> Iterator[bytes]:
-        """Kept objects of a module in the order they were first kept, at most `limit`."""
+        """Kept objects of a module in the order of their keys, at most `limit`."""
+        return (body for _, body in self.named_objects(module, limit))
+
+    def named_objects(self, module: str, limit: int = 1000) -> Iterator[tuple[str, bytes]]:
+        """The same with their file names."""
         folder = self.folder / "objects" / module
         paths = sorted(folder.glob("*.json")) if folder.exists() else []
         for path in paths[:limit]:
-            yield path.read_bytes()
+            yield path.stem, path.read_bytes()
 
     def log(self, line: dict[str, Any]) -> None:
         """Append to the raw log and flush it to the disk."""

@@ -79,9 +79,10 @@ def create_app(calls: EmspCalls) -> FastAPI:
 
     @app.get("/demo/state")
     async def state() -> dict[str, Any]:
-        modules = ("locations", "tariffs", "sessions", "cdrs", "results")
+        modules = ("locations", "tariffs", "sessions", "cdrs")
         kept = {module: [_readable(body) for body in folder.objects(module)] for module in modules}
-        return {"joined": calls.joined(), **kept}
+        results = {name: _readable(body) for name, body in folder.named_objects("results")}
+        return {"joined": calls.joined(), "results": results, **kept}
 
     return app
 
