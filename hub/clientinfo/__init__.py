@@ -1,0 +1,1 @@
+"""HubClientInfo: who is connected, and telling the others."""

@@ -1,0 +1,167 @@
+"""The directory's values: Platform, Party, Caller and what they carry. All frozen; a change makes a new Platform."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from ocpi_modules import headers
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import InterfaceRole, Role
+
+EndpointKey = tuple[str, InterfaceRole]
+
+
+class PlatformState(StrEnum):
+    """Where a platform stands (C-33). Only REGISTERED platforms use functional modules."""
+
+    PLANNED = "PLANNED"
+    """Invited; it never registered."""
+    REGISTERED = "REGISTERED"
+    SUSPENDED = "SUSPENDED"
+    """Stopped by the operator; its tokens are refused."""
+    UNREGISTERED = "UNREGISTERED"
+    """Left by DELETE credentials; it may be invited again."""
+
+
+class PartyState(StrEnum):
+    """PLANNED: approved, not registered yet; SUSPENDED: the platform took it off its list (C-37)."""
+
+    PLANNED = "PLANNED"
+    REGISTERED = "REGISTERED"
+    SUSPENDED = "SUSPENDED"
+
+
+class Connection(StrEnum):
+    """Whether the platform can be reached now (H-09, H-16)."""
+
+    CONNECTED = "CONNECTED"
+    OFFLINE = "OFFLINE"
+
+
+class TokenKind(StrEnum):
+    """Token A opens versions and credentials only (X-12); Token C is for everything."""
+
+    A = "A"
+    C = "C"
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What differs for one platform. Timeouts are total deadlines in seconds; None means the hub's own."""
+
+    direct_timeout: float | None = None
+    authorize_timeout: float | None = None
+    push_timeout: float | None = None
+    strict: bool = False
+    """Refuse every finding with 2001 instead of forwarding and flagging it (contracts section 4)."""
+    omit_routing_headers: bool = False
+    send_put_for_patch: bool = False
+    endpoint_overrides: Mapping[str, str] = field(default_factory=dict)
+    """`<module>:<SENDER|RECEIVER>` -> URL, for modules a platform serves but does not list (field 1.10)."""
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> "Switches":
+        """From the stored JSON; names this version does not know are passed over. Seconds may be any number."""
+        known = {item.name for item in fields(cls)}
+        values = {name: value for name, value in stored.items() if name in known}
+        seconds = {
+            name: float(value) for name, value in values.items() if name.endswith("_timeout") and value is not None
+        }
+        return cls(**(values | seconds))
+
+
+@dataclass(frozen=True)
+class Party:
+    """One role of one party. `announced` is its ClientInfo status and `announced_at` that object's last_updated."""
+
+    country_code: str
+    party_id: str
+    role: Role
+    state: PartyState = PartyState.REGISTERED
+    business_details: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    announced: str = "PLANNED"
+    announced_at: datetime | None = None
+
+    @property
+    def id(self) -> PartyId:
+        return PartyId(self.country_code, self.party_id)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A partner's system as the directory knows it. Compared and hashed by its id and revision."""
+
+    id: UUID
+    name: str = field(compare=False)
+    state: PlatformState = field(compare=False)
+    version: str | None = field(default=None, compare=False)
+    versions_url: str | None = field(default=None, compare=False)
+    approved_host: str | None = field(default=None, compare=False)
+    endpoints: Mapping[EndpointKey, str] = field(default_factory=dict, compare=False)
+    """(module id, interface) -> URL, overrides included."""
+    token: SecretStr | None = field(default=None, compare=False)
+    """Our token for the platform, raw; `authorization` encodes it."""
+    base64: bool = field(default=True, compare=False)
+    """Whether our token is sent Base64 encoded (X-04, X-06)."""
+    token_encoding: str = field(default="auto", compare=False)
+    parties: tuple[Party, ...] = field(default=(), compare=False)
+    """Every role ever approved, whatever its state; `party_ids` and `roles_of` hold the registered ones."""
+    switches: Switches = field(default_factory=Switches, compare=False)
+    connection: Connection = field(default=Connection.OFFLINE, compare=False)
+    last_seen: datetime | None = field(default=None, compare=False)
+    revision: int = 0
+
+    @property
+    def registered(self) -> bool:
+        return self.state is PlatformState.REGISTERED
+
+    @property
+    def connected(self) -> bool:
+        return self.registered and self.connection is Connection.CONNECTED
+
+    @property
+    def authorization(self) -> str:
+        """The Authorization header value for calls to this platform; a secret. ValueError when there is no token."""
+        if self.token is None:
+            raise ValueError(f"There is no token for the platform {self.name}; it is {self.state}.")
+        return headers.authorization(self.token.get_secret_value(), base64_encoded=self.base64)
+
+    @cached_property
+    def party_ids(self) -> frozenset[PartyId]:
+        """Its registered parties; one party may hold several roles (R-32)."""
+        return frozenset(party.id for party in self.parties if party.state is PartyState.REGISTERED)
+
+    @cached_property
+    def roles(self) -> frozenset[Role]:
+        return frozenset(party.role for party in self.parties if party.state is PartyState.REGISTERED)
+
+    def roles_of(self, party: PartyId) -> frozenset[Role]:
+        """The registered roles of one party."""
+        return frozenset(item.role for item in self.parties if item.id == party and item.state is PartyState.REGISTERED)
+
+    def serves(self, party: PartyId) -> bool:
+        """Whether messages may go to the party: registered, not planned or removed; otherwise 4003 (R-23, C-37)."""
+        return self.registered and party in self.party_ids
+
+    def endpoint(self, module: str, interface: InterfaceRole) -> str | None:
+        """The URL of one interface of one module, None when the platform does not offer it."""
+        return self.endpoints.get((str(module), interface))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request. `party` is the FROM party of a functional module, given or inferred (R-06); None elsewhere."""
+
+    platform: Platform
+    token_kind: TokenKind
+    party: PartyId | None = None
+    token: SecretStr = field(default=SecretStr(""), compare=False)
+    """The raw token it used, for GET credentials (C-19)."""
+    base64: bool = True
+    """Whether it sent the token Base64 encoded (X-06)."""

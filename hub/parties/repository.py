@@ -1,0 +1,318 @@
+"""SQL of the directory: one statement each, on an asyncpg connection. The caller owns the transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Connection
+
+from ocpi_modules import json
+
+Row = Mapping[str, Any]
+"""An asyncpg.Record."""
+
+_PLATFORM = """
+SELECT p.platform_id, p.name, p.state, p.version, p.versions_url, p.approved_host, p.outgoing_token, p.token_encoding,
+       p.base64_learned, p.switches::text AS switches, p.connection, p.last_seen, p.registered_at, p.revision,
+       ARRAY(SELECT (e.module, e.interface, e.url) FROM endpoint e WHERE e.platform_id = p.platform_id) AS endpoints,
+       ARRAY(SELECT (r.country_code, r.party_id, r.role, r.state, r.business_details::text, r.announced, r.announced_at)
+             FROM party r WHERE r.platform_id = p.platform_id ORDER BY 1) AS parties,
+       ARRAY(SELECT (t.mac, t.kind, t.retires_others AND t.first_used_at IS NULL, t.expires_at)
+             FROM issued_token t WHERE t.platform_id = p.platform_id) AS tokens
+FROM platform p
+"""
+
+
+@dataclass(frozen=True)
+class PartyEntry:
+    """A role as it is written: upper-case ids, business_details as JSON values."""
+
+    country_code: str
+    party_id: str
+    role: str
+    business_details: dict[str, Any]
+
+
+async def changed_platforms(connection: Connection, after: int) -> list[Row]:
+    """Platforms changed after this revision, with endpoints, parties and token MACs, oldest change first."""
+    rows: list[Row] = await connection.fetch(_PLATFORM + " WHERE p.revision > $1 ORDER BY p.revision", after)
+    return rows
+
+
+async def platform(connection: Connection, platform_id: UUID) -> Row | None:
+    """One platform as in `changed_platforms`."""
+    row: Row | None = await connection.fetchrow(_PLATFORM + " WHERE p.platform_id = $1", platform_id)
+    return row
+
+
+async def lock_platform(connection: Connection, platform_id: UUID) -> Row | None:
+    """Its state and current outgoing token, locked until the transaction ends."""
+    row: Row | None = await connection.fetchrow(
+        "SELECT state, outgoing_token, approved_host FROM platform WHERE platform_id = $1 FOR UPDATE", platform_id
+    )
+    return row
+
+
+async def touch(connection: Connection, platform_id: UUID) -> int:
+    """Give the platform the next revision, so that every process reads it again; returns that number."""
+    revision: int = await connection.fetchval(
+        """
+        WITH next AS (UPDATE directory_revision SET revision = revision + 1 RETURNING revision)
+        UPDATE platform SET revision = next.revision FROM next WHERE platform_id = $1 RETURNING platform.revision
+        """,
+        platform_id,
+    )
+    return revision
+
+
+async def add_platform(connection: Connection, platform_id: UUID, name: str, now: datetime) -> None:
+    """A platform that is only PLANNED yet."""
+    await connection.execute(
+        "INSERT INTO platform (platform_id, name, state, created_at) VALUES ($1, $2, 'PLANNED', $3)",
+        platform_id,
+        name,
+        now,
+    )
+
+
+async def claim_owners(connection: Connection, parties: Sequence[tuple[str, str]]) -> list[Row]:
+    """(country_code, party_id, platform_id, state) of those parties that belong to a platform."""
+    rows: list[Row] = await connection.fetch(
+        """
+        SELECT c.country_code, c.party_id, c.platform_id, p.state
+        FROM party_claim c JOIN platform p USING (platform_id)
+        JOIN unnest($1::text[], $2::text[]) AS wanted (country_code, party_id) USING (country_code, party_id)
+        """,
+        [country_code for country_code, _ in parties],
+        [party_id for _, party_id in parties],
+    )
+    return rows
+
+
+async def claim(connection: Connection, platform_id: UUID, parties: Sequence[tuple[str, str]]) -> None:
+    """Claim parties; one that another platform owns stays with it, and `approve_roles` then fails on its key."""
+    await connection.execute(
+        """
+        INSERT INTO party_claim (country_code, party_id, platform_id)
+        SELECT country_code, party_id, $3 FROM unnest($1::text[], $2::text[]) AS wanted (country_code, party_id)
+        ON CONFLICT (country_code, party_id) DO NOTHING
+        """,
+        [country_code for country_code, _ in parties],
+        [party_id for _, party_id in parties],
+        platform_id,
+    )
+
+
+async def approve_roles(
+    connection: Connection, platform_id: UUID, roles: Iterable[tuple[str, str, str]], now: datetime
+) -> None:
+    """Add (country_code, party_id, role) the operator approves, PLANNED until the platform registers them (C-40)."""
+    await connection.executemany(
+        """
+        INSERT INTO party (country_code, party_id, role, platform_id, announced_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (country_code, party_id, role) DO NOTHING
+        """,
+        [(*role, platform_id, now) for role in roles],
+    )
+
+
+async def register_party(connection: Connection, platform_id: UUID, entry: PartyEntry) -> bool:
+    """Mark an approved role as registered; False when it is not approved for this platform."""
+    done = await connection.execute(
+        """
+        UPDATE party SET state = 'REGISTERED', business_details = $5::jsonb
+        WHERE country_code = $2 AND party_id = $3 AND role = $4 AND platform_id = $1
+        """,
+        platform_id,
+        entry.country_code,
+        entry.party_id,
+        entry.role,
+        json.encode(entry.business_details).decode(),
+    )
+    return bool(done == "UPDATE 1")
+
+
+async def suspend_parties(connection: Connection, platform_id: UUID) -> None:
+    """Registered roles of the platform become SUSPENDED; those still in use are registered again right after (C-37, C-38)."""
+    await connection.execute(
+        "UPDATE party SET state = 'SUSPENDED' WHERE platform_id = $1 AND state = 'REGISTERED'", platform_id
+    )
+
+
+async def store_registration(
+    connection: Connection,
+    platform_id: UUID,
+    *,
+    version: str,
+    versions_url: str,
+    approved_host: str,
+    outgoing_token: bytes,
+    base64_learned: bool,
+    name: str,
+    now: datetime,
+) -> None:
+    """The platform is REGISTERED with this version and our token for it."""
+    await connection.execute(
+        """
+        UPDATE platform SET state = 'REGISTERED', version = $2, versions_url = $3, approved_host = $4, outgoing_token = $5,
+               base64_learned = $6, name = $7, registered_at = $8, connection = 'CONNECTED', last_seen = $8
+        WHERE platform_id = $1
+        """,
+        platform_id,
+        version,
+        versions_url,
+        approved_host,
+        outgoing_token,
+        base64_learned,
+        name,
+        now,
+    )
+
+
+async def drop_endpoints(connection: Connection, platform_id: UUID) -> None:
+    """Forget the platform's endpoints."""
+    await connection.execute("DELETE FROM endpoint WHERE platform_id = $1", platform_id)
+
+
+async def add_endpoints(connection: Connection, platform_id: UUID, endpoints: Iterable[tuple[str, str, str]]) -> None:
+    """(module, interface, url) of the version details."""
+    await connection.executemany(
+        "INSERT INTO endpoint (platform_id, module, interface, url) VALUES ($1, $2, $3, $4)",
+        [(platform_id, *endpoint) for endpoint in endpoints],
+    )
+
+
+async def set_state(connection: Connection, platform_id: UUID, state: str) -> None:
+    """PLANNED, REGISTERED, SUSPENDED or UNREGISTERED."""
+    await connection.execute("UPDATE platform SET state = $2 WHERE platform_id = $1", platform_id, state)
+
+
+async def forget_outgoing_token(connection: Connection, platform_id: UUID) -> None:
+    """UNREGISTERED, and our token for the platform is gone (C-27)."""
+    await connection.execute(
+        "UPDATE platform SET state = 'UNREGISTERED', outgoing_token = NULL, connection = 'OFFLINE' WHERE platform_id = $1",
+        platform_id,
+    )
+
+
+async def approve_host(connection: Connection, platform_id: UUID, host: str | None) -> None:
+    """The host the operator lets our token go to; None: the host of the next registration (S-25, S-27)."""
+    await connection.execute("UPDATE platform SET approved_host = $2 WHERE platform_id = $1", platform_id, host)
+
+
+async def set_token_encoding(connection: Connection, platform_id: UUID, encoding: str) -> None:
+    """How we send our token: `auto`, `base64` or `plain` (X-07)."""
+    await connection.execute("UPDATE platform SET token_encoding = $2 WHERE platform_id = $1", platform_id, encoding)
+
+
+async def set_switches(connection: Connection, platform_id: UUID, switches: dict[str, Any]) -> None:
+    """The platform's quirk switches, as a whole."""
+    await connection.execute(
+        "UPDATE platform SET switches = $2::jsonb WHERE platform_id = $1", platform_id, json.encode(switches).decode()
+    )
+
+
+async def add_token(
+    connection: Connection,
+    mac: bytes,
+    platform_id: UUID,
+    kind: str,
+    now: datetime,
+    *,
+    expires_at: datetime | None = None,
+    retires_others: bool = True,
+) -> None:
+    """A token we give out, as its MAC; `kind` is A or C."""
+    await connection.execute(
+        """
+        INSERT INTO issued_token (mac, platform_id, kind, issued_at, expires_at, retires_others)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        mac,
+        platform_id,
+        kind,
+        now,
+        expires_at,
+        retires_others,
+    )
+
+
+async def use_token_first(connection: Connection, mac: bytes, now: datetime) -> UUID | None:
+    """Note the first use; None when it was noted before or the token is gone."""
+    platform_id: UUID | None = await connection.fetchval(
+        "UPDATE issued_token SET first_used_at = $2 WHERE mac = $1 AND first_used_at IS NULL RETURNING platform_id",
+        mac,
+        now,
+    )
+    return platform_id
+
+
+async def retire_other_tokens(connection: Connection, platform_id: UUID, mac: bytes) -> None:
+    """Every other token of the platform is dead at once (contracts section 6)."""
+    await connection.execute("DELETE FROM issued_token WHERE platform_id = $1 AND mac <> $2", platform_id, mac)
+
+
+async def let_token_retire_others(connection: Connection, mac: bytes) -> None:
+    """From its next use on this token ends the others: the peer has taken it over for good."""
+    await connection.execute("UPDATE issued_token SET retires_others = true, first_used_at = NULL WHERE mac = $1", mac)
+
+
+async def drop_unused_tokens(connection: Connection, platform_id: UUID) -> None:
+    """C tokens whose answer may have been lost: the next one replaces them."""
+    await connection.execute(
+        "DELETE FROM issued_token WHERE platform_id = $1 AND kind = 'C' AND retires_others AND first_used_at IS NULL",
+        platform_id,
+    )
+
+
+async def drop_token(connection: Connection, mac: bytes) -> None:
+    """One token is dead."""
+    await connection.execute("DELETE FROM issued_token WHERE mac = $1", mac)
+
+
+async def drop_tokens(connection: Connection, platform_id: UUID, kinds: Sequence[str] = ("A", "C")) -> None:
+    """All tokens of these kinds of the platform are dead."""
+    await connection.execute(
+        "DELETE FROM issued_token WHERE platform_id = $1 AND kind = ANY($2)", platform_id, list(kinds)
+    )
+
+
+async def set_connection(connection: Connection, platform_id: UUID, state: str) -> bool:
+    """CONNECTED or OFFLINE of a registered platform; False when it was so already."""
+    done = await connection.execute(
+        "UPDATE platform SET connection = $2 WHERE platform_id = $1 AND connection <> $2 AND state = 'REGISTERED'",
+        platform_id,
+        state,
+    )
+    return bool(done == "UPDATE 1")
+
+
+async def set_last_seen(connection: Connection, seen: Iterable[tuple[UUID, datetime]]) -> None:
+    """When each platform was last heard of."""
+    await connection.executemany(
+        "UPDATE platform SET last_seen = greatest(last_seen, $2) WHERE platform_id = $1", list(seen)
+    )
+
+
+async def announce(connection: Connection, platform_id: UUID, now: datetime) -> list[Row]:
+    """Bring the ClientInfo states of a platform's parties up to date; returns those that changed (H-06 to H-09, H-14)."""
+    rows: list[Row] = await connection.fetch(
+        """
+        WITH due AS (
+            SELECT r.country_code, r.party_id, r.role,
+                   CASE WHEN p.state = 'PLANNED' OR r.state = 'PLANNED' THEN 'PLANNED'
+                        WHEN p.state <> 'REGISTERED' OR r.state = 'SUSPENDED' THEN 'SUSPENDED'
+                        ELSE p.connection END AS status
+            FROM party r JOIN platform p USING (platform_id) WHERE r.platform_id = $1
+        )
+        UPDATE party SET announced = due.status, announced_at = $2 FROM due
+        WHERE (party.country_code, party.party_id, party.role) = (due.country_code, due.party_id, due.role)
+          AND party.announced <> due.status
+        RETURNING party.country_code, party.party_id, party.role, party.announced, party.announced_at
+        """,
+        platform_id,
+        now,
+    )
+    return rows

@@ -1,0 +1,1 @@
+"""Registration: the credentials handshake, as Receiver and as Sender."""
