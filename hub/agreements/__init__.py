@@ -1,0 +1,1 @@
+"""Who may exchange what with whom."""

@@ -1,0 +1,31 @@
+"""SQL of agreements."""
+
+from typing import Any
+
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import ModuleID
+
+
+async def all_agreements(connection: Any) -> dict[frozenset[PartyId], frozenset[ModuleID]]:
+    """Every agreement, as `AgreementBook.replace` takes it."""
+    rows = await connection.fetch("SELECT cpo, emsp, modules FROM agreement")
+    return {
+        frozenset((_party(row["cpo"]), _party(row["emsp"]))): frozenset(ModuleID(name) for name in row["modules"])
+        for row in rows
+    }
+
+
+async def put_agreement(connection: Any, cpo: PartyId, emsp: PartyId, modules: list[ModuleID]) -> None:
+    """Make or change the agreement of two parties."""
+    await connection.execute(
+        "INSERT INTO agreement (cpo, emsp, modules) VALUES ($1, $2, $3) "
+        "ON CONFLICT (cpo, emsp) DO UPDATE SET modules = excluded.modules",
+        str(cpo),
+        str(emsp),
+        [str(module) for module in modules],
+    )
+
+
+def _party(text: str) -> PartyId:
+    country_code, _, party_id = text.partition("*")
+    return PartyId.of(country_code, party_id)

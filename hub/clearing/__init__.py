@@ -1,0 +1,1 @@
+"""The CDR journal: billing data is never lost, changed or delivered twice in effect."""

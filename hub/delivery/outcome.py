@@ -1,0 +1,124 @@
+"""What became of one message sent to a platform. Pure: one attempt, one typed outcome (R-20, F-23)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ocpi_modules import envelope
+from ocpi_modules.envelope import Answer
+
+EXCERPT_LENGTH = 120
+_GATEWAY_FAILURES = (502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """2xx with a 1xxx envelope: the receiver took it."""
+
+    http_status: int
+    headers: Mapping[str, str]
+    body: bytes
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A valid envelope that says no, or 404 or 405 with any envelope."""
+
+    http_status: int
+    headers: Mapping[str, str]
+    body: bytes
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Garbled:
+    """An answer that is not OCPI; `reason` is a sentence with a short, escaped excerpt (S-28)."""
+
+    http_status: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class TokenRefused:
+    """401 or 403: the receiver does not accept the hub's token. Never relayed: the asker would doubt its own (R-20)."""
+
+    http_status: int
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """No connection, a broken one, or a gateway in front of nobody. `request_was_sent`: the receiver may have acted on it."""
+
+    reason: str
+    request_was_sent: bool = False
+
+
+@dataclass(frozen=True)
+class TimedOut:
+    """No whole answer within `seconds`. `request_was_sent`: the receiver may have acted on it."""
+
+    seconds: float
+    request_was_sent: bool = True
+
+
+@dataclass(frozen=True)
+class NotOffered:
+    """The receiver registered no endpoint for this module and interface (R-27)."""
+
+    reason: str
+
+
+Outcome = Delivered | Refused | Garbled | TokenRefused | Unreachable | TimedOut | NotOffered
+
+
+@dataclass(frozen=True)
+class Received:
+    """An HTTP answer, header names in lower case."""
+
+    http_status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+def classify(received: Received) -> Outcome:
+    """The outcome an HTTP answer stands for."""
+    status = received.http_status
+    if status in (401, 403):
+        return TokenRefused(status)
+    answer = envelope.read(received.body)
+    if answer is None:
+        return _not_ocpi(received)
+    if 200 <= status < 300 and answer.succeeded:
+        return Delivered(status, received.headers, received.body, answer)
+    if 300 <= status < 400:
+        return Garbled(status, f"The receiver redirected with HTTP {status}, which is not followed.")
+    if answer.succeeded and status not in (404, 405):
+        return Garbled(status, f"The receiver answered HTTP {status} with the OCPI success code {answer.status_code}.")
+    return Refused(status, received.headers, received.body, answer)
+
+
+def may_have_arrived(outcome: Outcome) -> bool:
+    """True when the receiver may have acted on the message although nobody knows (D-22, M-31)."""
+    match outcome:
+        case Unreachable() | TimedOut():
+            return outcome.request_was_sent
+        case Garbled():
+            return True
+        case _:
+            return False
+
+
+def _not_ocpi(received: Received) -> Outcome:
+    status = received.http_status
+    if status in _GATEWAY_FAILURES:
+        return Unreachable(f"The receiver's gateway answered HTTP {status}.", request_was_sent=True)
+    if 300 <= status < 400:
+        return Garbled(status, f"The receiver redirected with HTTP {status}, which is not followed.")
+    return Garbled(status, f"The receiver answered HTTP {status} without an OCPI envelope: {excerpt(received.body)}.")
+
+
+def excerpt(body: bytes) -> str:
+    """The first characters of a body, printable and free of markup."""
+    text = " ".join(body[: EXCERPT_LENGTH * 4].decode("utf-8", "replace").split())
+    shown = "".join(character if character.isprintable() and character not in "<>&" else "?" for character in text)
+    return f'"{shown[:EXCERPT_LENGTH]}"' if shown else "an empty body"

@@ -1,0 +1,130 @@
+"""The only door out for routed messages: one attempt, the original bytes, a typed outcome.
+
+Nothing is ever repeated here: a write that may have arrived cannot be taken back (R-29, K-34).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import uuid4
+
+from hub.delivery.outcome import Garbled, NotOffered, Outcome, Received, TimedOut, Unreachable, classify
+from hub.parties.directory import Platform
+from ocpi_modules.http import failures
+from ocpi_modules.http.client import OutgoingRequest, join_url, ocpi_headers
+from ocpi_modules.http.connection import IncomingAnswer
+from ocpi_modules.message import OcpiRequest, PartyId
+from ocpi_modules.spec import InterfaceRole, Method, ModuleID
+
+
+class Client(Protocol):
+    """What the door needs of `ocpi_modules.http.client.OcpiClient`."""
+
+    async def send(self, request: OutgoingRequest, deadline: float) -> IncomingAnswer: ...
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Total seconds for a whole exchange (R-25); a platform may have its own."""
+
+    direct: float = 30.0
+    authorize: float = 8.0
+
+
+@dataclass(frozen=True)
+class RoutedMessage:
+    """What leaves for a party: `path` and `query` still percent-encoded, `body` as received.
+
+    `url` replaces the registered endpoint where the receiver handed out a URL of its own (response_url, CDR Location, Link).
+    """
+
+    method: Method
+    module: ModuleID
+    interface: InterfaceRole
+    to: PartyId
+    sender: PartyId
+    path: str = ""
+    query: str = ""
+    body: bytes = b""
+    correlation_id: str = ""
+    url: str | None = None
+    request_id: str = field(default_factory=lambda: str(uuid4()))
+    """Never the incoming one (X-88)."""
+
+    @classmethod
+    def of(cls, request: OcpiRequest, *, to: PartyId, sender: PartyId) -> "RoutedMessage":
+        """The message that forwards `request` unchanged (R-11, R-16, R-17)."""
+        return cls(
+            method=request.method,
+            module=request.module,
+            interface=request.interface,
+            to=to,
+            sender=sender,
+            path=request.path,
+            query=request.query,
+            body=request.body,
+            correlation_id=request.correlation_id,
+        )
+
+
+class DoorOut:
+    """`report(platform, reached)` hears of every attempt that tells whether a platform is connected."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        deadlines: Deadlines | None = None,
+        report: Callable[[Platform, bool], None] = lambda platform, reached: None,
+    ) -> None:
+        self._client = client
+        self._deadlines = deadlines or Deadlines()
+        self._report = report
+
+    async def send(self, message: RoutedMessage, platform: Platform) -> Outcome:
+        """Make one attempt; never raises for what a partner or the network does."""
+        url = message.url or _endpoint_url(message, platform)
+        if url is None:
+            return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
+        outcome = await self._attempt(_outgoing(message, platform, url), self._seconds(message, platform))
+        self._report(platform, not isinstance(outcome, Unreachable | TimedOut))
+        return outcome
+
+    async def _attempt(self, request: OutgoingRequest, seconds: float) -> Outcome:
+        try:
+            answer = await self._client.send(request, seconds)
+        except failures.TimedOut as failure:
+            return TimedOut(seconds, failure.request_was_sent)
+        except (failures.AnswerTooLarge, failures.BadAnswer) as failure:
+            return Garbled(0, failure.message)
+        except failures.SendFailed as failure:
+            return Unreachable(failure.message, failure.request_was_sent)
+        return classify(Received(answer.http_status, answer.headers, answer.body))
+
+    def _seconds(self, message: RoutedMessage, platform: Platform) -> float:
+        own = platform.switches.timeout_seconds
+        if message.module is ModuleID.tokens and message.method is Method.POST:
+            return min(self._deadlines.authorize, own or self._deadlines.authorize)
+        return own or self._deadlines.direct
+
+
+def _outgoing(message: RoutedMessage, platform: Platform, url: str) -> OutgoingRequest:
+    """The receiver's token, never the asker's (R-15); a new request id, the same correlation id (X-88, X-89)."""
+    headers = ocpi_headers(
+        platform.token,
+        request_id=message.request_id,
+        correlation_id=message.correlation_id or message.request_id,
+        base64_encoded=platform.base64,
+        to=message.to,
+        sender=message.sender,
+    )
+    return OutgoingRequest(str(message.method), url, headers, message.body)
+
+
+def _endpoint_url(message: RoutedMessage, platform: Platform) -> str | None:
+    """The receiver's own endpoint of the same module and interface (R-14, R-16), path and query as they came (R-17)."""
+    endpoint = platform.endpoints.get((message.module, message.interface))
+    if endpoint is None:
+        return None
+    url = join_url(endpoint, message.path)
+    return f"{url}?{message.query}" if message.query else url

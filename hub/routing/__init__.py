@@ -1,0 +1,1 @@
+"""Where a message goes, and the routes it can take."""

@@ -1,0 +1,46 @@
+"""From the outcome of a forward to the answer the asker gets (contracts section 5, R-12, R-13, R-20 to R-27)."""
+
+from collections.abc import Mapping
+
+from hub.delivery.outcome import (
+    Delivered,
+    Garbled,
+    NotOffered,
+    Outcome,
+    Refused,
+    TimedOut,
+    TokenRefused,
+    Unreachable,
+)
+from ocpi_modules import headers as names
+from ocpi_modules.message import OcpiResponse, PartyId
+from ocpi_modules.status import ConnectionProblem, HubError, RequestTimedOut
+
+_PAGE_HEADERS = (names.TOTAL_COUNT, names.LIMIT)
+
+
+def relay(outcome: Outcome, *, asker: PartyId, receiver: PartyId) -> OcpiResponse:
+    """The receiver's own answer, untouched, or a HubError (4000, 4002, 4003) where there is none to relay."""
+    match outcome:
+        case Delivered() | Refused():
+            status = outcome.http_status
+            shown = status if 200 <= status < 300 or status in (404, 405) else 200
+            return OcpiResponse(shown, outcome.body, _headers(outcome.headers, asker, receiver))
+        case Garbled():
+            raise HubError(outcome.reason)
+        case NotOffered():
+            raise HubError(outcome.reason)
+        case TokenRefused():
+            raise HubError(
+                f"{receiver} refused the hub's own credentials token (HTTP {outcome.http_status}); its operator was told."
+            )
+        case TimedOut():
+            raise RequestTimedOut(f"{receiver} did not answer within {outcome.seconds:g} seconds.")
+        case Unreachable():
+            raise ConnectionProblem(f"{receiver} is not connected: {outcome.reason}")
+
+
+def _headers(received: Mapping[str, str], asker: PartyId, receiver: PartyId) -> dict[str, str]:
+    """TO = the asker, FROM = the receiver, whatever the receiver wrote there (R-12, R-13); the page headers pass (R-68)."""
+    kept = {name: received[name.lower()] for name in _PAGE_HEADERS if name.lower() in received}
+    return kept | names.routing_headers(to=asker, sender=receiver)

@@ -1,0 +1,77 @@
+"""The `Link` header of a destination's page, taken onto the hub's own endpoint (R-68 to R-71, field 2 and 3). Pure."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from hub.routing.decide import LINK_RECEIVER, LINK_TICKET
+from ocpi_modules.message import PartyId
+
+_LINK = re.compile(r"<([^<>]*)>([^,<]*)")
+_FILTERS = ("offset", "limit", "date_from", "date_to")
+
+
+@dataclass(frozen=True)
+class OnOurEndpoint:
+    """The next page, on the hub; `repaired` when the destination's Link led away from its registered endpoint."""
+
+    url: str
+    repaired: bool = False
+
+
+@dataclass(frozen=True)
+class BehindTicket:
+    """The next page has no offset: its whole URL must be remembered."""
+
+    url: str
+
+
+def rewrite(link: str, *, endpoint: str, ours: str, receiver: PartyId) -> OnOurEndpoint | BehindTicket | None:
+    """The next page of `link`, or None when there is none.
+
+    `endpoint` is the destination's registered URL, `ours` the hub's. A Link that leads elsewhere and cannot be repaired raises
+    ValueError: dropping it would cut the crawl short without anybody knowing (R-71).
+    """
+    target = next_target(link)
+    if target is None:
+        return None
+    url = urljoin(endpoint, target)
+    parts, known = urlsplit(url), urlsplit(endpoint)
+    at_home = (parts.scheme, parts.netloc.lower()) == (known.scheme, known.netloc.lower())
+    same_path = parts.path.rstrip("/") == known.path.rstrip("/")
+    names = [_name(pair) for pair in parts.query.split("&")]
+    if "offset" in names:
+        kept = parts.query if at_home and same_path else _filters_only(parts.query)
+        return OnOurEndpoint(f"{ours}?{_without_none(kept)}&{LINK_RECEIVER}={receiver}", not (at_home and same_path))
+    if not at_home:
+        raise ValueError("the Link of the receiver's page leads to another host than its registered endpoint")
+    return BehindTicket(url)
+
+
+def next_target(link: str) -> str | None:
+    """The URL of rel="next" in a Link header; a Link without a rel counts as next."""
+    for target, attributes in _LINK.findall(link):
+        relation = re.search(r'rel\s*=\s*"?([^";]*)', attributes, re.IGNORECASE)
+        if relation is None or "next" in relation.group(1).lower().split():
+            return str(target)
+    return None
+
+
+def without_our_parameters(query: str) -> str:
+    """The query with the hub's own additions taken out; every other byte as it was."""
+    if LINK_RECEIVER not in query and LINK_TICKET not in query:
+        return query
+    return "&".join(pair for pair in query.split("&") if _name(pair) not in (LINK_RECEIVER, LINK_TICKET))
+
+
+def _name(pair: str) -> str:
+    return pair.partition("=")[0]
+
+
+def _filters_only(query: str) -> str:
+    return "&".join(pair for pair in query.split("&") if _name(pair) in _FILTERS)
+
+
+def _without_none(query: str) -> str:
+    """Some stacks print an unset filter as `date_from=None` (field 3)."""
+    return "&".join(pair for pair in query.split("&") if pair not in ("date_from=None", "date_to=None"))

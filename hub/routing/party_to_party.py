@@ -1,0 +1,199 @@
+"""Party to Party via Hub: one message, one receiver, one answer, byte for byte (transport_and_format, R-11 to R-30).
+
+What is refused is refused before anything leaves; what has left is answered with what came back, and only then is a copy kept.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from time import perf_counter_ns
+from typing import Protocol
+
+from hub.agreements.policy import Policy
+from hub.delivery.outcome import Delivered, Garbled, NotOffered, Outcome, Refused, TimedOut, Unreachable
+from hub.delivery.send import DoorOut, RoutedMessage
+from hub.parties.directory import Caller, Directory, Platform
+from hub.routing import links
+from hub.routing.answers import relay
+from hub.routing.decide import LINK_TICKET, TicketKind
+from hub.routing.ownership import check_ownership
+from hub.routing.tickets import Tickets
+from hub.traces.record import RoutedTrace, Traces
+from ocpi_modules import headers as names
+from ocpi_modules import registry, roles, validation
+from ocpi_modules.http.paths import endpoint_url
+from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
+from ocpi_modules.spec import Method, ModuleSpec
+from ocpi_modules.status import ConnectionProblem, HubError, InvalidParameters, NotFound, UnknownReceiver
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A message that was admitted: from whom, to whom, and what is odd about it."""
+
+    request: OcpiRequest
+    module: ModuleSpec
+    sender: PartyId
+    receiver: PartyId
+    platform: Platform
+    asker: Platform
+    findings: tuple[str, ...] = ()
+
+
+class Cdrs(Protocol):
+    """The CDR journal, as routing sees it."""
+
+    async def post(
+        self, request: OcpiRequest, sender: PartyId, receiver: PartyId, send: Callable[[], Awaitable[Outcome]]
+    ) -> OcpiResponse: ...
+
+
+class KeptObjects(Protocol):
+    """The kept copies, as routing sees them. Never raises: what was delivered is answered."""
+
+    async def keep(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None: ...
+
+    async def mark_stale(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None: ...
+
+
+class PartyToPartyRoute:
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        policy: Policy,
+        door: DoorOut,
+        tickets: Tickets,
+        cdrs: Cdrs,
+        objects: KeptObjects,
+        traces: Traces,
+        public_url: str,
+    ) -> None:
+        self._directory = directory
+        self._policy = policy
+        self._door = door
+        self._tickets = tickets
+        self._cdrs = cdrs
+        self._objects = objects
+        self._traces = traces
+        self._public_url = public_url
+
+    async def forward(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> OcpiResponse:
+        """The receiver's answer. Raises OcpiError for what is refused or has no answer."""
+        forward = self._admit(request, caller, sender, receiver)
+        message = RoutedMessage.of(request, to=receiver, sender=sender)
+        if request.endpoint.location_header:
+            return await self._cdrs.post(request, sender, receiver, lambda: self._send(forward, message))
+        if request.endpoint.response_url:
+            return await self._with_ticket(forward, message)
+        if request.endpoint.is_list:
+            return await self._page(forward, replace(message, query=links.without_our_parameters(message.query)))
+        outcome = await self._send(forward, message)
+        await self._keep(forward, outcome)
+        return relay(outcome, asker=sender, receiver=receiver)
+
+    async def follow_link(self, request: OcpiRequest, caller: Caller, sender: PartyId, reference: str) -> OcpiResponse:
+        """The next page of a list whose Link had no offset (R-69)."""
+        ticket = await self._tickets.find(reference)
+        if ticket.kind != TicketKind.LINK or ticket.asker != sender or ticket.module != request.module:
+            raise NotFound("This Link is not, or no longer, one the hub handed to you; begin the list again.")
+        forward = self._admit(request, caller, sender, ticket.addressee)
+        message = RoutedMessage.of(request, to=ticket.addressee, sender=sender)
+        return await self._page(forward, replace(message, url=ticket.url))
+
+    def _admit(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> Forward:
+        """Refuse what may not pass, in the order: the caller's fault, the receiver's state, the content."""
+        module = registry.module(request.version, request.module)
+        roles.check(request, caller.platform.roles_of(sender))
+        check_ownership(request, module, sender, receiver)
+        platform = self._receiving_platform(request, sender, receiver)
+        findings = tuple(validation.findings(request)) if request.body else ()
+        if findings and (caller.platform.switches.strict or platform.switches.strict):
+            raise InvalidParameters(findings[0])
+        return Forward(request, module, sender, receiver, platform, caller.platform, findings)
+
+    def _receiving_platform(self, request: OcpiRequest, sender: PartyId, receiver: PartyId) -> Platform:
+        platform = self._directory.platform_of(receiver)
+        if platform is None or not self._policy.allows(sender, receiver, request.module):
+            raise UnknownReceiver(f"OCPI-to names {receiver}, which is no party here that {sender} has an agreement with.")
+        if not platform.is_connected:
+            raise ConnectionProblem(f"{receiver} is registered here but not connected now; GET hubclientinfo tells when it is.")
+        if (request.module, request.interface) not in platform.endpoints:
+            raise HubError(f"{receiver} does not offer the {request.interface} interface of {request.module}.")
+        return platform
+
+    async def _send(self, forward: Forward, message: RoutedMessage) -> Outcome:
+        started = perf_counter_ns()
+        outcome = await self._door.send(message, forward.platform)
+        self._traces.routed(_trace(forward, message, outcome, (perf_counter_ns() - started) // 1000))
+        return outcome
+
+    async def _with_ticket(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
+        message, ticket = await self._tickets.swap(forward.request, message, forward.asker.urls)
+        outcome = await self._send(forward, message)
+        await self._tickets.settle(ticket, outcome)
+        return relay(outcome, asker=forward.sender, receiver=forward.receiver)
+
+    async def _keep(self, forward: Forward, outcome: Outcome) -> None:
+        request = forward.request
+        pushed = "country_code" in request.endpoint.names and request.method is not Method.GET
+        if not pushed or not isinstance(outcome, Delivered):
+            return
+        keep = self._objects.mark_stale if forward.findings else self._objects.keep
+        await keep(request, forward.module, forward.sender, forward.receiver)
+
+    async def _page(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
+        """A list: body and counts pass, the Link leads to the hub (R-68)."""
+        outcome = await self._send(forward, message)
+        response = relay(outcome, asker=forward.sender, receiver=forward.receiver)
+        link = outcome.headers.get("link") if isinstance(outcome, Delivered) else None
+        if not link:
+            return response
+        url = await self._our_link(forward, message, link)
+        return replace(response, headers={**response.headers, names.LINK: f'<{url}>; rel="next"'}) if url else response
+
+    async def _our_link(self, forward: Forward, message: RoutedMessage, link: str) -> str | None:
+        request = forward.request
+        endpoint = forward.platform.endpoints[request.module, request.interface]
+        ours = endpoint_url(self._public_url, request.module, request.interface)
+        try:
+            following = links.rewrite(link, endpoint=endpoint, ours=ours, receiver=forward.receiver)
+        except ValueError as error:
+            raise HubError(f"The next page cannot be reached: {error}.") from None
+        if isinstance(following, links.BehindTicket):
+            return f"{ours}?{LINK_TICKET}={await self._tickets.link(message, following.url)}"
+        if following and following.repaired:
+            self._traces.flagged("link repaired", receiver=str(forward.receiver), module=str(request.module))
+        return following.url if following else None
+
+
+def _trace(forward: Forward, message: RoutedMessage, outcome: Outcome, microseconds: int) -> RoutedTrace:
+    http_status, status_code = _codes(outcome)
+    return RoutedTrace(
+        request=forward.request,
+        sender=forward.sender,
+        receiver=forward.receiver,
+        forwarded_request_id=message.request_id,
+        outcome=type(outcome).__name__,
+        http_status=http_status,
+        status_code=status_code,
+        microseconds=microseconds,
+        findings=forward.findings,
+    )
+
+
+def _codes(outcome: Outcome) -> tuple[int, int]:
+    """(HTTP status received, OCPI status the asker reads); 0 where nothing came."""
+    match outcome:
+        case Delivered() | Refused():
+            return outcome.http_status, outcome.answer.status_code
+        case TimedOut():
+            return 0, 4002
+        case Unreachable():
+            return 0, 4003
+        case Garbled():
+            return outcome.http_status, 4000
+        case NotOffered():
+            return 0, 4000
+        case _:
+            return outcome.http_status, 4000
+

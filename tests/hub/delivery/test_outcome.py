@@ -1,0 +1,73 @@
+"""What an HTTP answer stands for."""
+
+import pytest
+
+from hub.delivery.outcome import (
+    Delivered,
+    Garbled,
+    Received,
+    Refused,
+    TimedOut,
+    TokenRefused,
+    Unreachable,
+    classify,
+    excerpt,
+    may_have_arrived,
+)
+
+
+def received(status: int, code: int | None) -> Received:
+    body = b"<html>sorry</html>" if code is None else b'{"status_code":%d,"timestamp":"2026-01-01T00:00:00Z"}' % code
+    return Received(status, {}, body)
+
+
+@pytest.mark.rule("R-20", "F-23", "X-81")
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (200, 1000, Delivered),
+        (201, 1000, Delivered),
+        (202, 1999, Delivered),
+        (200, 2001, Refused),
+        (200, 3000, Refused),
+        (404, 2004, Refused),
+        (405, 2000, Refused),
+        (400, 2001, Refused),
+        (422, 2001, Refused),
+        (500, 3000, Refused),
+        (503, 3000, Refused),
+        (500, 1000, Garbled),
+        (302, 1000, Garbled),
+        (307, None, Garbled),
+        (401, 2000, TokenRefused),
+        (401, None, TokenRefused),
+        (403, 1000, TokenRefused),
+        (200, None, Garbled),
+        (404, None, Garbled),
+        (422, None, Garbled),
+        (500, None, Garbled),
+        (429, None, Garbled),
+        (502, None, Unreachable),
+        (503, None, Unreachable),
+        (504, None, Unreachable),
+    ],
+)
+def test_an_answer_has_one_meaning(status: int, code: int | None, kind: type) -> None:
+    assert type(classify(received(status, code))) is kind
+
+
+@pytest.mark.rule("S-28")
+def test_an_excerpt_is_short_and_cannot_carry_markup() -> None:
+    shown = excerpt(b"<script>alert('x')</script>\x1b[31m\n" * 100)
+    assert len(shown) < 130
+    assert not set("<>&\x1b\n") & set(shown)
+    assert excerpt(b"") == "an empty body"
+
+
+def test_only_an_unsent_request_certainly_did_nothing() -> None:
+    assert not may_have_arrived(Unreachable("refused"))
+    assert may_have_arrived(Unreachable("reset", request_was_sent=True))
+    assert may_have_arrived(TimedOut(30))
+    assert not may_have_arrived(TimedOut(3, request_was_sent=False))
+    assert may_have_arrived(Garbled(500, "?"))
+    assert not may_have_arrived(classify(received(200, 2001)))
