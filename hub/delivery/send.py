@@ -9,9 +9,10 @@ from typing import Protocol
 from uuid import uuid4
 
 from hub.delivery.outcome import Garbled, NotOffered, Outcome, Received, TimedOut, Unreachable, classify
-from hub.parties.directory import Platform
+from hub.parties.platforms import Platform
+from ocpi_modules import headers
 from ocpi_modules.http import failures
-from ocpi_modules.http.client import OutgoingRequest, join_url, ocpi_headers
+from ocpi_modules.http.client import OutgoingRequest, join_url
 from ocpi_modules.http.connection import IncomingAnswer
 from ocpi_modules.message import OcpiRequest, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
@@ -102,28 +103,26 @@ class DoorOut:
         return classify(Received(answer.http_status, answer.headers, answer.body))
 
     def _seconds(self, message: RoutedMessage, platform: Platform) -> float:
-        own = platform.switches.timeout_seconds
         if message.module is ModuleID.tokens and message.method is Method.POST:
-            return min(self._deadlines.authorize, own or self._deadlines.authorize)
-        return own or self._deadlines.direct
+            return platform.switches.authorize_timeout or self._deadlines.authorize
+        return platform.switches.direct_timeout or self._deadlines.direct
 
 
 def _outgoing(message: RoutedMessage, platform: Platform, url: str) -> OutgoingRequest:
     """The receiver's token, never the asker's (R-15); a new request id, the same correlation id (X-88, X-89)."""
-    headers = ocpi_headers(
-        platform.token,
-        request_id=message.request_id,
-        correlation_id=message.correlation_id or message.request_id,
-        base64_encoded=platform.base64,
-        to=message.to,
-        sender=message.sender,
-    )
-    return OutgoingRequest(str(message.method), url, headers, message.body)
+    sent = {
+        "Authorization": platform.authorization,
+        headers.REQUEST_ID: message.request_id,
+        headers.CORRELATION_ID: message.correlation_id or message.request_id,
+    }
+    if not platform.switches.omit_routing_headers:
+        sent |= headers.routing_headers(to=message.to, sender=message.sender)
+    return OutgoingRequest(str(message.method), url, sent, message.body)
 
 
 def _endpoint_url(message: RoutedMessage, platform: Platform) -> str | None:
     """The receiver's own endpoint of the same module and interface (R-14, R-16), path and query as they came (R-17)."""
-    endpoint = platform.endpoints.get((message.module, message.interface))
+    endpoint = platform.endpoint(message.module, message.interface)
     if endpoint is None:
         return None
     url = join_url(endpoint, message.path)

@@ -64,10 +64,11 @@ Route = Ticket | OwnModule | PartyToParty | BroadcastPush | GetAll | OwnCopy | O
 
 
 class KnownParties(Protocol):
-    @property
-    def hub_party(self) -> PartyId: ...
+    """The directory, as far as it is in memory."""
 
-    def knows(self, party: PartyId) -> bool: ...
+    hub_party: PartyId
+
+    def known_platform_of(self, party: PartyId) -> object | None: ...
 
 
 def decide(request: OcpiRequest, sender: PartyId | None, module: ModuleSpec, parties: KnownParties) -> Route:
@@ -113,7 +114,7 @@ def _lists_own_store(request: OcpiRequest, to: PartyId | None, sender: PartyId |
 
 
 def _direct(to: PartyId, parties: KnownParties) -> PartyToParty:
-    if not parties.knows(to):
+    if parties.known_platform_of(to) is None:
         raise UnknownReceiver(
             f"OCPI-to names {to}, which no platform of this hub has registered; GET hubclientinfo lists the parties."
         )

@@ -1,29 +1,13 @@
-"""A partner is authenticated, never trusted: whose party, whose object, whose customer (S-10, S-11, S-16, S-19). Pure."""
+"""A partner is authenticated, never trusted: whose object, whose customer (S-11, S-16, S-19, M-33). Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ocpi_modules.message import OcpiRequest, PartyId
-from ocpi_modules.spec import InterfaceRole, Method, ModuleID, ModuleSpec
+from ocpi_modules.spec import InterfaceRole, ModuleID, ModuleSpec
 from ocpi_modules.status import InvalidParameters
 
 _TOKEN_COMMANDS = ("START_SESSION", "RESERVE_NOW")
-
-
-def sender_of(request: OcpiRequest, parties: Collection[PartyId]) -> PartyId:
-    """The FROM party: one of the caller's own (R-07), inferred when it has only one (R-06)."""
-    if request.sender is not None:
-        if request.sender not in parties:
-            raise InvalidParameters(
-                f"OCPI-from names {request.sender}, which is not a party of the platform this token belongs to."
-            )
-        return request.sender
-    if len(parties) == 1:
-        return next(iter(parties))
-    raise InvalidParameters(
-        "OCPI-from-country-code and OCPI-from-party-id are missing and this platform has several parties; "
-        f"name one of {', '.join(sorted(map(str, parties)))}."
-    )
 
 
 def check_ownership(request: OcpiRequest, module: ModuleSpec, sender: PartyId, receiver: PartyId) -> None:

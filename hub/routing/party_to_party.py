@@ -3,7 +3,7 @@
 What is refused is refused before anything leaves; what has left is answered with what came back, and only then is a copy kept.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from time import perf_counter_ns
 from typing import Protocol
@@ -11,7 +11,8 @@ from typing import Protocol
 from hub.agreements.policy import Policy
 from hub.delivery.outcome import Delivered, Garbled, NotOffered, Outcome, Refused, TimedOut, Unreachable
 from hub.delivery.send import DoorOut, RoutedMessage
-from hub.parties.directory import Caller, Directory, Platform
+from hub.parties.directory import Directory
+from hub.parties.platforms import Caller, Platform
 from hub.routing import links
 from hub.routing.answers import relay
 from hub.routing.decide import LINK_TICKET, TicketKind
@@ -22,8 +23,8 @@ from ocpi_modules import headers as names
 from ocpi_modules import registry, roles, validation
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
-from ocpi_modules.spec import Method, ModuleSpec
-from ocpi_modules.status import ConnectionProblem, HubError, InvalidParameters, NotFound, UnknownReceiver
+from ocpi_modules.spec import Method, ModuleSpec, Role
+from ocpi_modules.status import ClientError, ConnectionProblem, HubError, InvalidParameters, NotFound, UnknownReceiver
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,35 @@ class Forward:
     findings: tuple[str, ...] = ()
 
 
+class Located(Protocol):
+    """Where a Location of ours leads; `url` is None where the hub's own copy stands behind it (D-21)."""
+
+    @property
+    def owner(self) -> PartyId: ...
+
+    @property
+    def receiver(self) -> PartyId: ...
+
+    @property
+    def url(self) -> str | None: ...
+
+
 class Cdrs(Protocol):
     """The CDR journal, as routing sees it."""
 
     async def post(
-        self, request: OcpiRequest, sender: PartyId, receiver: PartyId, send: Callable[[], Awaitable[Outcome]]
+        self,
+        request: OcpiRequest,
+        sender: PartyId,
+        receiver: PartyId,
+        send: Callable[[], Awaitable[Outcome]],
+        relay: Callable[[Outcome], OcpiResponse],
+        endpoint: str,
     ) -> OcpiResponse: ...
+
+    async def locate(self, reference: str, askers: Collection[PartyId]) -> Located: ...
+
+    async def read(self, reference: str, askers: Collection[PartyId]) -> OcpiResponse: ...
 
 
 class KeptObjects(Protocol):
@@ -79,10 +103,10 @@ class PartyToPartyRoute:
 
     async def forward(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> OcpiResponse:
         """The receiver's answer. Raises OcpiError for what is refused or has no answer."""
-        forward = self._admit(request, caller, sender, receiver)
+        forward = await self._admit(request, caller, sender, receiver)
         message = RoutedMessage.of(request, to=receiver, sender=sender)
         if request.endpoint.location_header:
-            return await self._cdrs.post(request, sender, receiver, lambda: self._send(forward, message))
+            return await self._post_cdr(forward, message)
         if request.endpoint.response_url:
             return await self._with_ticket(forward, message)
         if request.endpoint.is_list:
@@ -96,30 +120,57 @@ class PartyToPartyRoute:
         ticket = await self._tickets.find(reference)
         if ticket.kind != TicketKind.LINK or ticket.asker != sender or ticket.module != request.module:
             raise NotFound("This Link is not, or no longer, one the hub handed to you; begin the list again.")
-        forward = self._admit(request, caller, sender, ticket.addressee)
+        forward = await self._admit(request, caller, sender, ticket.addressee)
         message = RoutedMessage.of(request, to=ticket.addressee, sender=sender)
         return await self._page(forward, replace(message, url=ticket.url))
 
-    def _admit(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> Forward:
+    async def follow_location(self, request: OcpiRequest, caller: Caller, reference: str) -> OcpiResponse:
+        """GET of a CDR at the Location its POST was answered with: from the receiver, or from the journal (D-20, D-21)."""
+        askers = caller.platform.party_ids
+        located = await self._cdrs.locate(reference, askers)
+        if located.url is None:
+            return await self._cdrs.read(reference, askers)
+        forward = await self._admit(request, caller, located.owner, located.receiver)
+        message = RoutedMessage.of(request, to=located.receiver, sender=located.owner)
+        outcome = await self._send(forward, replace(message, path="", query="", url=located.url))
+        return relay(outcome, asker=located.owner, receiver=located.receiver)
+
+    async def _admit(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> Forward:
         """Refuse what may not pass, in the order: the caller's fault, the receiver's state, the content."""
         module = registry.module(request.version, request.module)
-        roles.check(request, caller.platform.roles_of(sender))
+        own_roles = caller.platform.roles_of(sender)
+        if not roles.may_call(own_roles, request.module, request.interface):
+            raise ClientError(
+                f"{sender} is registered as {_listed(own_roles)}, which does not call the {request.interface} interface of "
+                f"{request.module}."
+            )
+        platform = await self._receiving_platform(request, sender, receiver)
+        self._check_receiver(request, own_roles, platform, receiver)
         check_ownership(request, module, sender, receiver)
-        platform = self._receiving_platform(request, sender, receiver)
-        findings = tuple(validation.findings(request)) if request.body else ()
+        findings = _findings(request)
         if findings and (caller.platform.switches.strict or platform.switches.strict):
-            raise InvalidParameters(findings[0])
+            raise InvalidParameters(" ".join(findings[:20]))
         return Forward(request, module, sender, receiver, platform, caller.platform, findings)
 
-    def _receiving_platform(self, request: OcpiRequest, sender: PartyId, receiver: PartyId) -> Platform:
-        platform = self._directory.platform_of(receiver)
+    async def _receiving_platform(self, request: OcpiRequest, sender: PartyId, receiver: PartyId) -> Platform:
+        platform = await self._directory.platform_of(receiver)
         if platform is None or not self._policy.allows(sender, receiver, request.module):
             raise UnknownReceiver(f"OCPI-to names {receiver}, which is no party here that {sender} has an agreement with.")
-        if not platform.is_connected:
-            raise ConnectionProblem(f"{receiver} is registered here but not connected now; GET hubclientinfo tells when it is.")
-        if (request.module, request.interface) not in platform.endpoints:
-            raise HubError(f"{receiver} does not offer the {request.interface} interface of {request.module}.")
         return platform
+
+    def _check_receiver(
+        self, request: OcpiRequest, own_roles: Collection[Role], platform: Platform, receiver: PartyId
+    ) -> None:
+        if not platform.connected or not platform.serves(receiver):
+            raise ConnectionProblem(f"{receiver} is registered here but not connected now; GET hubclientinfo tells when it is.")
+        theirs = platform.roles_of(receiver)
+        if not roles.may_exchange(own_roles, request.module, request.interface, theirs):
+            raise ClientError(
+                f"{receiver} is registered as {_listed(theirs)}, which is not called by {_listed(own_roles)} on the "
+                f"{request.interface} interface of {request.module}."
+            )
+        if platform.endpoint(request.module, request.interface) is None:
+            raise HubError(f"{receiver} does not offer the {request.interface} interface of {request.module}.")
 
     async def _send(self, forward: Forward, message: RoutedMessage) -> Outcome:
         started = perf_counter_ns()
@@ -127,8 +178,18 @@ class PartyToPartyRoute:
         self._traces.routed(_trace(forward, message, outcome, (perf_counter_ns() - started) // 1000))
         return outcome
 
+    async def _post_cdr(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
+        return await self._cdrs.post(
+            forward.request,
+            forward.sender,
+            forward.receiver,
+            send=lambda: self._send(forward, message),
+            relay=lambda outcome: relay(outcome, asker=forward.sender, receiver=forward.receiver),
+            endpoint=_endpoint(forward),
+        )
+
     async def _with_ticket(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
-        message, ticket = await self._tickets.swap(forward.request, message, forward.asker.urls)
+        message, ticket = await self._tickets.swap(forward.request, message, _urls(forward.asker))
         outcome = await self._send(forward, message)
         await self._tickets.settle(ticket, outcome)
         return relay(outcome, asker=forward.sender, receiver=forward.receiver)
@@ -153,10 +214,9 @@ class PartyToPartyRoute:
 
     async def _our_link(self, forward: Forward, message: RoutedMessage, link: str) -> str | None:
         request = forward.request
-        endpoint = forward.platform.endpoints[request.module, request.interface]
         ours = endpoint_url(self._public_url, request.module, request.interface)
         try:
-            following = links.rewrite(link, endpoint=endpoint, ours=ours, receiver=forward.receiver)
+            following = links.rewrite(link, endpoint=_endpoint(forward), ours=ours, receiver=forward.receiver)
         except ValueError as error:
             raise HubError(f"The next page cannot be reached: {error}.") from None
         if isinstance(following, links.BehindTicket):
@@ -164,6 +224,31 @@ class PartyToPartyRoute:
         if following and following.repaired:
             self._traces.flagged("link repaired", receiver=str(forward.receiver), module=str(request.module))
         return following.url if following else None
+
+
+def _findings(request: OcpiRequest) -> tuple[str, ...]:
+    """What is odd about the body, as sentences (contracts section 4)."""
+    expected = request.endpoint.body
+    if not request.body or expected is None:
+        return ()
+    command = request.variables.get("command", "")
+    if request.endpoint.bodies and command not in request.endpoint.bodies:
+        raise InvalidParameters(f"{command} is no command; known are {', '.join(request.endpoint.bodies)}.")
+    found = validation.findings(request.endpoint.bodies.get(command, expected), request.document)
+    return tuple(finding.message for finding in found)
+
+
+def _endpoint(forward: Forward) -> str:
+    return forward.platform.endpoint(forward.request.module, forward.request.interface) or ""
+
+
+def _urls(platform: Platform) -> list[str]:
+    """The URLs a platform registered."""
+    return [*([platform.versions_url] if platform.versions_url else []), *platform.endpoints.values()]
+
+
+def _listed(names: Collection[Role]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
 
 
 def _trace(forward: Forward, message: RoutedMessage, outcome: Outcome, microseconds: int) -> RoutedTrace:

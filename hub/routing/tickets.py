@@ -19,7 +19,8 @@ from typing import Any
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.outcome import Delivered, Outcome, Unreachable
 from hub.delivery.send import DoorOut, RoutedMessage
-from hub.parties.directory import Caller, Directory
+from hub.parties.directory import Directory
+from hub.parties.platforms import Caller
 from hub.routing import repository, response_url
 from hub.routing.answers import relay
 from hub.routing.decide import TicketKind
@@ -93,7 +94,7 @@ class Tickets:
     async def follow(self, request: OcpiRequest, caller: Caller, reference: str) -> OcpiResponse:
         """Deliver a result to the URL the asker gave, or answer the same result as the first time."""
         ticket = await self.find(reference)
-        if ticket.kind != TicketKind.RESPONSE_URL or ticket.addressee not in caller.platform.parties:
+        if ticket.kind != TicketKind.RESPONSE_URL or ticket.addressee not in caller.platform.party_ids:
             raise NotFound("This URL is not, or no longer, one the hub handed out.")
         _ = request.document  # raises NotJson (HTTP 400)
         digest = hashlib.sha256(request.body).digest()
@@ -109,9 +110,9 @@ class Tickets:
         return response
 
     async def _deliver(self, request: OcpiRequest, ticket: StoredTicket) -> Outcome:
-        platform = self._directory.platform_of(ticket.asker)
-        if platform is None:
-            return Unreachable("the party is no longer registered here.")
+        platform = await self._directory.platform_of(ticket.asker)
+        if platform is None or not platform.serves(ticket.asker):
+            return Unreachable("it is no longer registered here.")
         message = RoutedMessage(
             method=Method.POST,
             module=ModuleID(ticket.module),

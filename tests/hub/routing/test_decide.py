@@ -27,8 +27,8 @@ LOCATION = "/NL/CPO/LOC1"
 class Parties:
     hub_party = HUB
 
-    def knows(self, party: PartyId) -> bool:
-        return party in (CPO, EMSP)
+    def known_platform_of(self, party: PartyId) -> object | None:
+        return party if party in (CPO, EMSP) else None
 
 
 def route(asked: OcpiRequest, sender: PartyId = CPO) -> Route:

@@ -1,0 +1,96 @@
+"""The map of the hub: every request that comes in is authenticated, decided, and taken by one of seven routes."""
+
+from typing import Protocol
+
+from hub.parties.directory import Directory
+from hub.parties.platforms import Caller
+from hub.routing.decide import (
+    BroadcastPush,
+    GetAll,
+    OpenRouting,
+    OwnCopy,
+    OwnModule,
+    PartyToParty,
+    Route,
+    Ticket,
+    TicketKind,
+    addressee,
+    decide,
+)
+from hub.routing.party_to_party import PartyToPartyRoute
+from hub.routing.tickets import Tickets
+from ocpi_modules import headers as names
+from ocpi_modules import registry
+from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
+from ocpi_modules.spec import Kind
+from ocpi_modules.status import HubError, InvalidParameters, OcpiError
+
+
+class OwnModules(Protocol):
+    """versions, credentials and hubclientinfo."""
+
+    async def answer(self, request: OcpiRequest, caller: Caller) -> OcpiResponse: ...
+
+
+class HubHandler:
+    """Implements `ocpi_modules.message.Handler`."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        own_modules: OwnModules,
+        party_to_party: PartyToPartyRoute,
+        tickets: Tickets,
+    ) -> None:
+        self._directory = directory
+        self._own_modules = own_modules
+        self._party_to_party = party_to_party
+        self._tickets = tickets
+
+    async def handle(self, request: OcpiRequest) -> OcpiResponse:
+        """Answer one request. Raises OcpiError; a refusal of a functional module says that it is the hub's (R-26)."""
+        caller = await self._directory.authenticate(request)
+        try:
+            return await self._route(request, caller)
+        except OcpiError as refusal:
+            if registry.module(request.version, request.module).kind is Kind.FUNCTIONAL:
+                refusal.headers |= names.routing_headers(to=caller.party, sender=self._directory.hub_party)
+            raise
+
+    async def _route(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
+        match await self._decide(request, caller):
+            case Ticket(TicketKind.RESPONSE_URL, reference):
+                return await self._tickets.follow(request, caller, reference)
+            case Ticket(TicketKind.CDR_LOCATION, reference):
+                return await self._party_to_party.follow_location(request, caller, reference)
+            case Ticket(TicketKind.LINK, reference):
+                return await self._party_to_party.follow_link(request, caller, _sender(caller), reference)
+            case OwnModule():
+                return await self._own_modules.answer(request, caller)
+            case PartyToParty(receiver):
+                return await self._party_to_party.forward(request, caller, _sender(caller), receiver)
+            case BroadcastPush():
+                raise HubError("This hub does not offer Broadcast Push yet; name one receiver in the OCPI-to headers.")
+            case GetAll():
+                raise HubError("This hub does not offer GET All yet; name one party in the OCPI-to headers.")
+            case OwnCopy():
+                raise HubError("This hub does not serve its own copies yet; name the party in the OCPI-to headers.")
+            case OpenRouting():
+                raise HubError("This hub does not offer Open Routing yet; name the receiver in the OCPI-to headers.")
+            case Ticket():
+                raise HubError("This URL is not one the hub handed out.")
+
+    async def _decide(self, request: OcpiRequest, caller: Caller) -> Route:
+        """`decide` looks in memory only; a party that memory does not know is looked up before (contracts section 5)."""
+        module = registry.module(request.version, request.module)
+        to = addressee(request) if module.kind is Kind.FUNCTIONAL else None
+        if to is not None and not request.endpoint.self_defined:
+            await self._directory.platform_of(to)
+        return decide(request, caller.party, module, self._directory)
+
+
+def _sender(caller: Caller) -> PartyId:
+    if caller.party is None:
+        raise InvalidParameters("OCPI-from-country-code and OCPI-from-party-id are missing; name the sending party.")
+    return caller.party
