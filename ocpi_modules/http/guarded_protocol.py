@@ -166,10 +166,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._write_deadline = None
 
     def on_response_complete(self) -> None:
+        was_last = not self.pipeline
         super().on_response_complete()
         if self.transport.is_closing():
             self._abort_later(self._limits.write_seconds)
-        elif self._in_body and not self.pipeline:
+        elif was_last and (self._in_body or self._discarding):
             self._linger()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -196,24 +197,26 @@ class GuardedProtocol(HttpToolsProtocol):
         return error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
 
     def _refuse(self, http_status: int, message: str) -> None:
-        """Answer and close; when an earlier request of this connection still waits for its answer, that one is given first."""
+        """Answer and close. While earlier requests of this connection wait for their answers, these are given and nothing more."""
         answering = self.cycle is not None and not self.cycle.response_complete
-        if answering and not self._in_body:
-            self.cycle.keep_alive = False
-            self.pipeline.clear()
+        if answering and (self.pipeline or not self._in_body):
+            if self._in_body:
+                self.pipeline.popleft()
             self._discarding = True
             self._disarm()
-            return
-        if (answering and self.cycle.response_started) or self.transport.is_closing():
+        elif (answering and self.cycle.response_started) or self.transport.is_closing():
             self.transport.abort()
-            return
+        else:
+            self._write_refusal(http_status, message)
+            if answering:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            self._linger()
+
+    def _write_refusal(self, http_status: int, message: str) -> None:
         body = envelope.envelope(2000, message, self._guard.clock())
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[http_status] + head + body)
-        if answering:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        self._linger()
 
     def _linger(self) -> None:
         """Read on for a moment and throw it away: closing with unread bytes would reset the answer off the wire."""

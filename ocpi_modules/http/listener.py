@@ -17,16 +17,20 @@ BACKLOG = 2048
 
 
 class _Server(uvicorn.Server):
-    @contextlib.contextmanager
+    def __init__(self, config: uvicorn.Config, *, signals: bool) -> None:
+        super().__init__(config)
+        self._signals = signals
+
     def capture_signals(self) -> Any:
-        """Signals belong to whoever started us; they call `stop`."""
-        yield
+        return super().capture_signals() if self._signals else contextlib.nullcontext()
 
 
 class Listener:
     """`port` 0 takes a free one. `sockets` are listening sockets made by a parent process; they replace host and port.
 
     `trusted_proxies` are the addresses whose X-Forwarded-For names the client ("" for none).
+    `signals`: SIGINT and SIGTERM end `serve` and are raised again after it; False where several listeners share a process, or
+    somebody else calls `stop`.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Listener:
         keep_alive_seconds: int = 5,
         websockets: bool = False,
         trusted_proxies: str = "",
+        signals: bool = True,
     ) -> None:
         self._sockets = list(sockets) if sockets is not None else None
         self._host, self._port = host, port
@@ -66,7 +71,8 @@ class Listener:
                 timeout_graceful_shutdown=graceful_seconds,
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
-            )
+            ),
+            signals=signals,
         )
 
     @property
@@ -108,7 +114,7 @@ class Listening:
 @contextlib.asynccontextmanager
 async def running(app: Any, host: str = "127.0.0.1", port: int = 0, **options: Any) -> AsyncIterator[Listening]:
     """A listener that runs in this event loop while the block lasts; options as of Listener. Raises OSError."""
-    listener = Listener(app, host, port, **options)
+    listener = Listener(app, host, port, signals=False, **options)
     task = asyncio.create_task(listener.serve())
     try:
         while not listener.started:

@@ -153,9 +153,9 @@ class Paths:
     def _find(self, segments: list[str]) -> tuple[_Interface, str, list[str]]:
         match segments:
             case ["versions"]:
-                place, version, rest = "versions", VERSION, []
+                place, version, rest = "versions", VERSION, segments
             case [version] if version in self._versions:
-                place, rest = "versions", [version]
+                place, rest = "versions", segments
             case [version, "credentials", *rest] if version in self._versions:
                 place = "credentials"
             case [version, ("sender" | "receiver") as interface, module, *rest] if version in self._versions:

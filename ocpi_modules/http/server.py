@@ -14,10 +14,12 @@ import structlog
 from ocpi_modules import envelope
 from ocpi_modules import headers as names
 from ocpi_modules.http import parsing
-from ocpi_modules.http.paths import PREFIX, Match, Paths
+from ocpi_modules.http.paths import PREFIX, Match, Paths, details_url, endpoint_url, endpoint_urls, versions_url
 from ocpi_modules.message import Clock, Handler, OcpiRequest, OcpiResponse
 from ocpi_modules.spec import Kind, ModuleID, ModuleSpec
 from ocpi_modules.status import BodyTooLarge, InvalidParameters, OcpiError, ServerError
+
+__all__ = ["OcpiEdge", "details_url", "endpoint_url", "endpoint_urls", "versions_url"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -29,7 +29,7 @@ MODULES = {
     for spec in (
         table(
             ModuleID.versions,
-            Endpoint(SENDER, GET, ""),
+            Endpoint(SENDER, GET, "/versions"),
             Endpoint(SENDER, GET, "/{version}"),
             kind=Kind.CONFIGURATION,
         ),
@@ -48,6 +48,11 @@ MODULES = {
             Endpoint(RECEIVER, PUT, ONE_LOCATION + "/{evse_uid}"),
         ),
         table(
+            ModuleID.cdrs,
+            Endpoint(RECEIVER, POST, ""),
+            Endpoint(RECEIVER, GET, "", self_defined=True),
+        ),
+        table(
             ModuleID.tokens,
             Endpoint(SENDER, GET, "", returns=Page[dict]),
             Endpoint(SENDER, POST, "/{token_uid}/authorize", body_optional=True),
@@ -56,7 +61,7 @@ MODULES = {
             ModuleID.chargingprofiles,
             Endpoint(RECEIVER, GET, "/{session_id}"),
             Endpoint(RECEIVER, PUT, "/{session_id}"),
-            Endpoint(SENDER, POST, "", self_defined=True),
+            Endpoint(SENDER, POST, "/{ticket}", self_defined=True),
             Endpoint(SENDER, PUT, "/{session_id}"),
         ),
     )
