@@ -12,6 +12,7 @@ from ocpi_modules.status import InvalidParameters
 from ocpi_modules.types import parse_datetime
 
 MAXIMUM_LINK_HEADER = 8192
+MAXIMUM_PARAMETERS = 100
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
@@ -86,8 +87,10 @@ def _until_next_link(text: str) -> tuple[list[tuple[str, str]], str]:
 
 
 def _values(query: str) -> dict[str, str]:
+    if query.count("&") >= MAXIMUM_PARAMETERS:
+        raise InvalidParameters(f"The query has more than {MAXIMUM_PARAMETERS} parameters.")
     values: dict[str, str] = {}
-    for name, value in parse_qsl(query, errors="replace", max_num_fields=100) if query.count("&") < 100 else ():
+    for name, value in parse_qsl(query, errors="replace"):
         if name in PAGING and values.setdefault(name, value) != value:
             raise InvalidParameters(f"{name} is given twice; give it once.")
     return values

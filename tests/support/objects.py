@@ -1,4 +1,4 @@
-"""Full example objects of our own as decoded JSON: every field set, numbers Decimal. Keywords replace fields, None removes one."""
+"""Full example objects of our own as decoded JSON, with Decimals. A keyword replaces a field, None removes one."""
 
 from collections.abc import Callable
 from decimal import Decimal
