@@ -66,10 +66,10 @@ class Database:
                 connection = await self._pool.acquire()
                 yield connection
         except (*AWAY, *PROTOCOL, asyncio.CancelledError) as error:
-            lost = connection is None or connection.is_closed()
+            lost = connection is None or _is_lost(connection)
             if isinstance(error, PROTOCOL) and not lost:
                 raise  # a mistake of the caller, such as a wrong number of arguments
-            if connection is not None:
+            if not lost:
                 connection.terminate()  # its state is unknown, and to ask a frozen server would wait again
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -93,7 +93,7 @@ class Database:
             except (*AWAY, asyncio.CancelledError):
                 raise  # the connection is given up, and with it the transaction
             except BaseException:
-                if not connection.is_closed():
+                if not _is_lost(connection):
                     await transaction.rollback()
                 raise
             await transaction.commit()
@@ -111,6 +111,13 @@ class Database:
             await self._pool.release(connection, timeout=RELEASE_SECONDS)
         except (*AWAY, *PROTOCOL):
             return  # asyncpg has terminated the connection
+
+
+def _is_lost(connection: Any) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True  # the pool has taken it back already
 
 
 async def _keep_as_it_is(_: Any) -> None:

@@ -1,0 +1,260 @@
+"""Connections at run time: deadlines, outages, and going on afterwards. The server is a real one, of its own."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from hub.db import postmaster
+from hub.db.embedded import EmbeddedPostgres, open_embedded
+from hub.db.engine import Database, DatabaseAway, open_pool
+from tests.support.postgres import FAST, FreshDatabase
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A server that these tests may stop, freeze and crash; it keeps what it acknowledged."""
+    durable = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+    with open_embedded(tmp_path_factory.mktemp("frail"), {**FAST, **durable}) as frail:
+        frail.ensure_database("hub", member_of="ocpi_hub_app")
+        yield frail
+
+
+@pytest.fixture
+async def database(server: EmbeddedPostgres) -> AsyncIterator[Database]:
+    pool = await open_pool(server.owner_dsn(), min_size=2, max_size=4, application_name="test")
+    database = Database(pool)
+    async with database.transaction() as connection:
+        await connection.execute("DROP TABLE IF EXISTS kept")
+        await connection.execute("CREATE TABLE kept (number int PRIMARY KEY)")
+    yield database
+    await database.close()
+
+
+async def ask(database: Database) -> int:
+    async with database.connection() as connection:
+        return await connection.fetchval("SELECT 1")
+
+
+async def recovered(database: Database, seconds: float = 5.0) -> None:
+    """Wait until the database answers again."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                assert await ask(database) == 1
+                return
+            except DatabaseAway:
+                await asyncio.sleep(0.01)
+
+
+async def keep(database: Database, number: int) -> None:
+    async with database.transaction() as connection:
+        await connection.execute("INSERT INTO kept VALUES ($1) ON CONFLICT DO NOTHING", number)
+
+
+async def kept(database: Database) -> set[int]:
+    async with database.connection() as connection:
+        return {row["number"] for row in await connection.fetch("SELECT number FROM kept")}
+
+
+async def test_a_transaction_is_committed_at_its_end_and_rolled_back_by_an_error(database: Database) -> None:
+    await keep(database, 1)
+    with pytest.raises(KeyError):
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO kept VALUES (2)")
+            raise KeyError("of the caller")
+    assert await kept(database) == {1}
+
+
+async def test_a_mistake_in_a_statement_is_not_taken_for_an_outage(database: Database) -> None:
+    with pytest.raises(asyncpg.UndefinedTableError):
+        async with database.transaction() as connection:
+            await connection.execute("SELECT * FROM nowhere")
+    with pytest.raises(asyncpg.InterfaceError):
+        async with database.connection() as connection:
+            await connection.fetchval("SELECT $1::int")
+    assert await ask(database) == 1
+
+
+async def test_no_statement_is_sent_besides_the_callers_own(server: EmbeddedPostgres) -> None:
+    pool = await open_pool(server.owner_dsn(), min_size=1, max_size=1, application_name="no_reset")
+    database = Database(pool)
+    assert await ask(database) == 1
+    admin = await asyncpg.connect(server.dsn("hub"))
+    last = await admin.fetchval("SELECT query FROM pg_stat_activity WHERE application_name = 'no_reset'")
+    await admin.close()
+    await database.close()
+    assert last == "SELECT 1"
+
+
+async def test_the_server_ends_statements_and_idle_transactions_by_itself(database: Database) -> None:
+    async with database.connection() as connection:
+        assert await connection.fetchval("SHOW statement_timeout") == "5s"
+        assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "10s"
+
+
+async def test_a_slow_statement_is_away_after_the_deadline_and_the_pool_goes_on(database: Database) -> None:
+    began = time.monotonic()
+    with pytest.raises(DatabaseAway):
+        async with database.transaction(deadline=0.3) as connection:
+            await connection.execute("SELECT pg_sleep(30)")
+    assert time.monotonic() - began < 2
+    assert await asyncio.gather(*(ask(database) for _ in range(8))) == [1] * 8
+
+
+async def test_waiting_for_a_connection_ends_at_the_deadline(server: EmbeddedPostgres) -> None:
+    pool = await open_pool(server.owner_dsn(), min_size=1, max_size=1, application_name="full")
+    database = Database(pool, deadline=0.2)
+    async with database.connection(deadline=5):
+        with pytest.raises(DatabaseAway):
+            await ask(database)
+    assert await ask(database) == 1
+    await database.close()
+
+
+async def test_a_cancelled_caller_gives_its_connection_back(server: EmbeddedPostgres) -> None:
+    pool = await open_pool(server.owner_dsn(), min_size=1, max_size=1, application_name="cancelled")
+    database = Database(pool)
+    began = asyncio.Event()
+
+    async def sleep() -> None:
+        async with database.transaction() as connection:
+            began.set()
+            await connection.execute("SELECT pg_sleep(30)")
+
+    task = asyncio.create_task(sleep())
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await ask(database) == 1
+    await database.close()
+
+
+@pytest.mark.rule("F-09")
+async def test_killed_backends_are_away_and_a_repeated_transaction_has_its_effect_once(
+    server: EmbeddedPostgres, database: Database
+) -> None:
+    admin = await asyncpg.connect(server.dsn("hub"))
+    lost = asyncio.Event()
+
+    async def write(number: int) -> None:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return await keep(database, number)
+                except DatabaseAway:
+                    lost.set()
+
+    async def kill() -> None:
+        while not writers.done():
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'"
+            )
+            await asyncio.sleep(0.005)
+
+    writers = asyncio.gather(*(write(number) for number in range(300)))
+    await asyncio.gather(writers, kill())
+    await admin.close()
+    assert lost.is_set()
+    await recovered(database)
+    assert await kept(database) == set(range(300))
+
+
+@pytest.mark.rule("F-07", "Q-04")
+async def test_a_crashed_server_is_away_keeps_what_was_acknowledged_and_comes_back_under_the_open_pool(
+    server: EmbeddedPostgres, database: Database
+) -> None:
+    acknowledged: set[int] = set()
+    for crash in range(3):
+        going = asyncio.Event()
+
+        async def write(first: int, going: asyncio.Event) -> None:
+            for number in range(first, first + 100_000):
+                await keep(database, number)
+                acknowledged.add(number)
+                going.set()
+
+        writers = [asyncio.create_task(write((crash * 4 + at) * 100_000, going)) for at in range(4)]
+        async with asyncio.timeout(10):
+            await going.wait()
+        await asyncio.to_thread(server.stop, immediate=True)
+        ends = await asyncio.wait_for(asyncio.gather(*writers, return_exceptions=True), 6)
+        assert {type(end) for end in ends} == {DatabaseAway}
+        began = time.monotonic()
+        with pytest.raises(DatabaseAway):
+            await ask(database)
+        assert time.monotonic() - began < 5.5
+        await asyncio.to_thread(server.start)
+        await recovered(database)
+    assert acknowledged
+    assert acknowledged <= await kept(database)
+
+
+@pytest.mark.rule("F-08")
+@pytest.mark.parametrize("whole_tree", [True, False], ids=["with its backends", "the postmaster alone"])
+async def test_a_frozen_server_is_away_within_the_deadline_and_nothing_piles_up(
+    server: EmbeddedPostgres, whole_tree: bool
+) -> None:
+    pool = await open_pool(server.owner_dsn(), min_size=1, max_size=3, application_name="frozen")
+    database = Database(pool)
+    frozen = [server.pid, *(children(server.pid) if whole_tree else [])]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        if not whole_tree:
+            await pool.expire_connections()  # new ones must be made, which a frozen postmaster never does
+        answers = await asyncio.gather(*(ask(database) for _ in range(20)), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {DatabaseAway}
+        assert time.monotonic() - began < 6
+    finally:
+        for pid in reversed(frozen):
+            os.kill(pid, signal.SIGCONT)
+    await recovered(database)
+    assert len(asyncio.all_tasks()) == 1
+    await database.close()
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def test_a_pool_that_finds_no_server_says_so_at_once(server: EmbeddedPostgres) -> None:
+    await asyncio.to_thread(server.stop)
+    try:
+        assert postmaster.find_running(server.data) is None
+        with pytest.raises(DatabaseAway, match="cannot be reached"):
+            await open_pool(server.owner_dsn(), min_size=1, max_size=2, application_name="early")
+    finally:
+        await asyncio.to_thread(server.start)
+
+
+async def test_the_runtime_role_is_neither_superuser_nor_owner(hub_database: FreshDatabase) -> None:
+    database = Database(await open_pool(hub_database.app_dsn, min_size=1, max_size=1, application_name="app"))
+    async with database.connection() as connection:
+        plain = "SELECT NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls) FROM pg_roles WHERE rolname = current_user"
+        assert await connection.fetchval(plain)
+        assert await connection.fetchval("SELECT pg_has_role('ocpi_hub_app', 'member')")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("CREATE TABLE of_the_app (id int)")
+    await database.close()
+
+
+async def test_each_test_has_a_fresh_database_of_the_adapter_too(adapter_database: FreshDatabase) -> None:
+    connection = await asyncpg.connect(adapter_database.app_dsn)
+    assert await connection.fetchval("SELECT current_user") == "adapter_app"
+    await connection.close()
+
+
+async def test_the_adapters_role_cannot_enter_the_hubs_database(
+    hub_database: FreshDatabase, adapter_database: FreshDatabase
+) -> None:
+    intruder = hub_database.app_dsn.replace("hub_app@", "adapter_app@")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asyncpg.connect(intruder)
