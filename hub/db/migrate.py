@@ -11,6 +11,7 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -39,7 +40,7 @@ def upgrade(dsn_owner: str, script_location: Path = MIGRATIONS, schema_table: st
     try:
         with ONE_AT_A_TIME:
             run_apart(lambda: _upgrade(dsn_owner, script_location, schema_table))
-    except (OSError, DBAPIError, CommandError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, DBAPIError, CommandError, RevisionError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         raise MigrationError(f"The tables could not be brought up to date: {reason or type(error).__name__}") from error
 
@@ -53,7 +54,7 @@ def pending(dsn: str, script_location: Path = MIGRATIONS, schema_table: str = SC
         applied = run_apart(lambda: _applied(dsn, schema_table))
         script = ScriptDirectory(str(script_location))
         missing = [revision.revision for revision in script.iterate_revisions("heads", applied or "base")]
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise MigrationError(f"The database is newer than this program ({error}): run the newer program.") from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise MigrationError(
@@ -79,13 +80,21 @@ async def _upgrade(dsn: str, script_location: Path, schema_table: str) -> None:
     try:
         async with engine.connect() as connection:
             await _lock(connection, schema_table)
-            await connection.run_sync(_run_alembic(script_location, schema_table))
-            await connection.commit()
-            if await connection.scalar(text("SELECT to_regclass(:name)"), {"name": quoted(schema_table)}):
-                await connection.execute(text(f"GRANT SELECT ON {quoted(schema_table)} TO PUBLIC"))
-            await connection.commit()
+            try:
+                await connection.run_sync(_run_alembic(script_location, schema_table))
+                await connection.commit()
+            finally:
+                await _show_version(connection, schema_table)
     finally:
         await engine.dispose()
+
+
+async def _show_version(connection: AsyncConnection, schema_table: str) -> None:
+    """Let every role read how far the database is, also after a failed revision."""
+    await connection.rollback()
+    if await connection.scalar(text("SELECT to_regclass(:name)"), {"name": quoted(schema_table)}):
+        await connection.execute(text(f"GRANT SELECT ON {quoted(schema_table)} TO PUBLIC"))
+    await connection.commit()
 
 
 async def _lock(connection: AsyncConnection, schema_table: str) -> None:

@@ -57,6 +57,12 @@ async def keep(database: Database, number: int) -> None:
         await connection.execute("INSERT INTO kept VALUES ($1) ON CONFLICT DO NOTHING", number)
 
 
+async def keep_then_fail(database: Database, number: int) -> None:
+    async with database.transaction() as connection:
+        await connection.execute("INSERT INTO kept VALUES ($1)", number)
+        raise KeyError("of the caller")
+
+
 async def kept(database: Database) -> set[int]:
     async with database.connection() as connection:
         return {row["number"] for row in await connection.fetch("SELECT number FROM kept")}
@@ -65,9 +71,7 @@ async def kept(database: Database) -> set[int]:
 async def test_a_transaction_is_committed_at_its_end_and_rolled_back_by_an_error(database: Database) -> None:
     await keep(database, 1)
     with pytest.raises(KeyError):
-        async with database.transaction() as connection:
-            await connection.execute("INSERT INTO kept VALUES (2)")
-            raise KeyError("of the caller")
+        await keep_then_fail(database, 2)
     assert await kept(database) == {1}
 
 
