@@ -60,7 +60,7 @@ class Database:
 
         Raises DatabaseAway. Nothing but the database may be waited for inside: a TimeoutError is taken for its own.
         """
-        connection = None
+        connection: Any = None
         try:
             async with asyncio.timeout(self._deadline if deadline is None else deadline):
                 connection = await self._pool.acquire()

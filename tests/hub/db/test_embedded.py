@@ -6,6 +6,7 @@ import pwd
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from hub.db.embedded import EmbeddedPostgres, EmbeddedPostgresError, open_embedd
 from tests.support.postgres import FAST
 
 ROOT = Path(__file__).parents[3]
+SYSTEM_PYTHON = "/usr/bin/python3"
 OPEN = """
 import sys, time
 from pathlib import Path
@@ -33,9 +35,9 @@ with open_embedded(Path(sys.argv[1]), {"fsync": "off"}) as server:
 class Program:
     """Another program that has the directory open."""
 
-    def __init__(self, directory: Path, **how: object) -> None:
+    def __init__(self, directory: Path, python: str = sys.executable, **how: object) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", OPEN, str(directory), str(ROOT)],
+            [python, "-c", OPEN, str(directory), str(ROOT)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", **how,
         )  # fmt: skip
 
@@ -105,7 +107,7 @@ def test_an_odd_or_very_long_path_works(tmp_path: Path, name: str) -> None:
 
 
 def test_the_socket_is_in_a_short_folder_only_its_owner_can_enter_and_gone_at_the_end(tmp_path: Path) -> None:
-    with open_embedded(tmp_path / "data", FAST) as server:
+    with open_embedded(tmp_path / "data", FAST):
         folder = Path((tmp_path / "data" / "socket").read_text().strip())
         assert folder.stat().st_mode & 0o777 == 0o700
         assert len(f"{folder}/.s.PGSQL.5432") < 107
@@ -150,7 +152,9 @@ def test_the_guard_stops_the_server_after_its_only_user_was_killed(
     assert becomes(lambda: not (tmp_path / "data" / "socket").exists())
 
 
-def test_a_killed_user_does_not_take_the_server_from_the_others(tmp_path: Path, program: Callable[..., Program]) -> None:
+def test_a_killed_user_does_not_take_the_server_from_the_others(
+    tmp_path: Path, program: Callable[..., Program]
+) -> None:
     with open_embedded(tmp_path / "data", FAST) as server:
         other = program(tmp_path / "data")
         other.server()
@@ -254,17 +258,26 @@ def test_root_runs_copied_programs_if_the_servers_user_cannot_read_the_installed
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests are run by an ordinary user already")
-def test_an_ordinary_user_can_open_one(tmp_path_factory: pytest.TempPathFactory, program: Callable[..., Program]) -> None:
+def test_an_ordinary_user_can_open_one(
+    tmp_path_factory: pytest.TempPathFactory, program: Callable[..., Program]
+) -> None:
     nobody = pwd.getpwnam("nobody")
-    as_nobody = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    look = [sys.executable, "-c", f"import asyncpg; open({str(ROOT / 'hub' / '__init__.py')!r})"]
-    if subprocess.run(look, cwd="/", capture_output=True, check=False, **as_nobody).returncode:
-        pytest.skip("the user nobody cannot read the Python environment")
-    import tempfile
-
+    packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    how = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "env": {"PYTHONPATH": packages}}
+    python = next((found for found in (sys.executable, SYSTEM_PYTHON) if can_run(found, how)), None)
+    if python is None:
+        pytest.skip("the user nobody cannot read this Python environment")
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        one = program(Path(folder) / "data", **as_nobody)
+        one = program(Path(folder) / "data", python=python, **how)
         pid, _ = one.server()
         assert Path(f"/proc/{pid}").stat().st_uid == nobody.pw_uid
         one.leave()
+
+
+def can_run(python: str, how: dict[str, object]) -> bool:
+    look = f"import asyncpg.protocol.protocol, hub.db, sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    try:
+        return not subprocess.run([python, "-c", look], cwd=ROOT, capture_output=True, check=False, **how).returncode
+    except OSError:
+        return False
