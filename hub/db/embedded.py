@@ -64,6 +64,7 @@ class EmbeddedPostgres:
                 server._start_or_join()
             except BaseException:
                 os.close(users)
+                server._forget_failed_start()
                 raise
             server._users = users
         return server
@@ -152,6 +153,11 @@ class EmbeddedPostgres:
             self._start()
         elif not embedded_guard.is_guarded(self.directory):
             self._guard = embedded_guard.launch(self.directory, None, "/", None)
+
+    def _forget_failed_start(self) -> None:
+        with postmaster.only_user(self.directory, 0.05) as unused:
+            if unused:
+                embedded_guard.stop_and_forget(self.directory)
 
     def _start(self) -> None:
         if embedded_guard.is_guarded(self.directory, seconds=10):

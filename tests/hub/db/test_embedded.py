@@ -213,9 +213,15 @@ def test_a_data_directory_of_another_major_version_is_refused_with_a_sentence(tm
         open_embedded(tmp_path / "data", FAST)
 
 
-def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedPostgresError, match="unrecognized configuration parameter"):
-        open_embedded(tmp_path / "data", {"no_such_setting": "1"})
+def test_a_server_that_cannot_start_shows_the_end_of_its_log_and_leaves_no_socket_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="t") as sockets:
+        Path(sockets).chmod(0o755)
+        monkeypatch.setattr(tempfile, "tempdir", sockets)
+        with pytest.raises(EmbeddedPostgresError, match="unrecognized configuration parameter"):
+            open_embedded(tmp_path / "data", {"no_such_setting": "1"})
+        assert not list(Path(sockets).iterdir())
 
 
 def test_programs_are_found_by_the_variable_first_and_their_absence_is_told(tmp_path: Path) -> None:
