@@ -7,7 +7,8 @@ from typing import Any
 from cpo_adapter.charging.energy import measure
 from cpo_adapter.charging.flags import HOLDING, remark
 from cpo_adapter.charging.periods import charging_periods, priced
-from cpo_adapter.charging.session import price_object
+from cpo_adapter.charging.session import price_object, status_of
+from cpo_adapter.charging.signed import signed_data
 from cpo_adapter.charging.transaction import Transaction
 from ocpi_modules.message import PartyId
 from ocpi_modules.tariffs.pricing import Unpriceable, to_ocpi_number
@@ -30,8 +31,8 @@ def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: 
     flags = transaction.flags | energy.flags
     if end is None:
         raise CdrHeld("The transaction is still open.")
-    if opening.refused:
-        raise CdrHeld("The token was refused, the session is INVALID and is not billed.")
+    if status_of(transaction, energy) == "INVALID":
+        raise CdrHeld("The session is INVALID and is not billed.")
     if held := sorted(flags & HOLDING):
         raise CdrHeld(f"Held for an operator: {'; '.join(held)}.")
     if not opening.tariffs:
@@ -44,7 +45,7 @@ def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: 
         "country_code": party.country_code,
         "party_id": party.party_id,
         "id": cdr_id,
-        "start_date_time": format_datetime(transaction.start),
+        "start_date_time": format_datetime(min(transaction.start, opening.reserved_at or transaction.start)),
         "end_date_time": format_datetime(end),
         "session_id": opening.session_id,
         "cdr_token": opening.cdr_token,
@@ -55,6 +56,7 @@ def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: 
         "currency": cost.currency,
         "tariffs": opening.tariffs[:1],
         "charging_periods": charging_periods(cost.periods),
+        "signed_data": signed_data(transaction),
         "total_cost": price_object(cost.total),
         "total_fixed_cost": price_object(cost.fixed),
         "total_energy": to_ocpi_number(cost.total_energy),
@@ -63,6 +65,7 @@ def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: 
         "total_time_cost": price_object(cost.time),
         "total_parking_time": to_ocpi_number(cost.total_parking_time),
         "total_parking_cost": price_object(cost.parking),
+        "total_reservation_cost": price_object(cost.reservation) if opening.reserved_at else None,
         "remark": remark(flags) or None,
         "last_updated": format_datetime(last_updated),
     }

@@ -20,6 +20,7 @@ POWER = "Power.Active.Import"
 WINDOW = timedelta(minutes=5)
 DEFAULT_MAX_POWER = Decimal(1_000_000)
 NOTHING = Decimal(0)
+_MICROSECOND = timedelta(microseconds=1)
 SLACK = Decimal(100)
 TOLERANCE = Decimal(50)
 FACTORS = (Decimal("0.001"), Decimal(1000))
@@ -63,15 +64,16 @@ class _Meter:
 
     def reach(self, since: datetime, until: datetime) -> Decimal:
         """The most Wh that can have flowed between two instants (R37)."""
-        hours = Decimal(max(until - since, timedelta(0)) // _MICROSECOND) / Decimal(3_600_000_000)
-        return self.max_power * hours * Decimal("1.2") + SLACK
+        return self.max_power * max(hours(since, until), NOTHING) * Decimal("1.2") + SLACK
 
     def follows(self, earlier: Reading, later: Reading) -> bool:
         """Whether the register can have gone from one value to the other."""
         return earlier.value <= later.value <= earlier.value + self.reach(earlier.at, later.at)
 
 
-_MICROSECOND = timedelta(microseconds=1)
+def hours(begin: datetime, until: datetime) -> Decimal:
+    """The time between two instants in hours."""
+    return Decimal((until - begin) // _MICROSECOND) / 3_600_000_000
 
 
 def measure(transaction: Transaction) -> Energy:
@@ -144,8 +146,12 @@ def _rescaled(begin: Reading | None, readings: list[Reading], stop: Reading | No
         return readings
 
     def fits(reading: Reading) -> bool:
-        below_stop = stop is None or reading.value <= stop.value + _tolerance(stop.value - begin.value)
-        return begin.value <= reading.value <= begin.value + meter.reach(begin.at, reading.at) and below_stop
+        if not begin.value <= reading.value <= begin.value + meter.reach(begin.at, reading.at):
+            return False
+        if stop is None or not meter.follows(begin, stop):
+            return True
+        most = stop.value + _tolerance(stop.value - begin.value)
+        return stop.value - meter.reach(reading.at, stop.at) <= reading.value <= most
 
     result: list[Reading] = []
     for reading in readings:
@@ -201,7 +207,8 @@ def _steps(begin: Reading | None, readings: list[Reading], stop: Reading | None,
     final, seen = stop.value - begin.value, walked[-1].value
     if Flag.register_reset in meter.flags and seen > final + _tolerance(final):
         return _walk([*values, stop], meter, stop)
-    if seen > final + _tolerance(final):
+    missing = final - seen > meter.reach(walked[-1].at, stop.at)
+    if missing or seen > final + _tolerance(final):
         meter.flags.add(Flag.samples_conflict)
     return [*(replace(step, value=min(step.value, final)) for step in walked), replace(stop, value=final)]
 
@@ -269,8 +276,7 @@ def _integrated(samples: list[Sample], start: datetime) -> list[Reading]:
     powers = _series(samples, POWER)
     steps, energy = [Reading(start, NOTHING)], NOTHING
     for earlier, later in pairwise(powers):
-        hours = Decimal((later.at - earlier.at) // _MICROSECOND) / Decimal(3_600_000_000)
-        energy += (earlier.value + later.value) / 2 * hours
+        energy += (earlier.value + later.value) / 2 * hours(earlier.at, later.at)
         steps.append(Reading(later.at, energy))
     return steps if len(powers) > 1 else []
 

@@ -1,30 +1,36 @@
 """The stretches of a transaction for pricing, and the ChargingPeriods that come of them (R70, D-10, D-43)."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
-from itertools import pairwise
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import groupby, pairwise
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cpo_adapter.charging.energy import POWER, Energy
+from cpo_adapter.charging.energy import POWER, Energy, hours
+from cpo_adapter.charging.events import Sample
 from cpo_adapter.charging.transaction import Transaction
-from ocpi_modules.tariffs.pricing import Cost, Period, PeriodKind, PricedPeriod, Tariff, price
+from ocpi_modules.tariffs.elements import Dimension, PriceComponent
+from ocpi_modules.tariffs.pricing import Cost, Period, PeriodKind, PricedPeriod, Tariff, price, to_ocpi_number
 from ocpi_modules.types import format_datetime
 
-PLACES = Decimal("0.0001")
+CURRENT = "Current.Import"
 WAKING_POWER = Decimal(100)
+MOST_KNOTS = 500
+MOMENTARY = timedelta(minutes=15)
 KINDS = {
     "Charging": PeriodKind.CHARGING,
     "SuspendedEVSE": PeriodKind.CHARGING,
     "SuspendedEV": PeriodKind.PARKING,
 }
+Restricted = frozenset[str]
 
 
 def kwh(wh: Decimal) -> Decimal:
-    """Wh as kWh with at most 4 decimals, without trailing zeros."""
-    rounded = (wh / 1000).quantize(PLACES, ROUND_HALF_UP).normalize()
-    return rounded.quantize(Decimal(1)) if rounded == rounded.to_integral_value() else rounded
+    """Wh as kWh with at most 4 decimals."""
+    return to_ocpi_number(wh / 1000)
 
 
 def changes(transaction: Transaction) -> list[tuple[datetime, PeriodKind]]:
@@ -34,35 +40,90 @@ def changes(transaction: Transaction) -> list[tuple[datetime, PeriodKind]]:
     SuspendedEVSE counts as charging time (D-43). Finishing and all other statuses change nothing.
     """
     start, end = transaction.start, transaction.last_known
-    seen = [
-        (status.at or status.received_at, KINDS[status.status])
-        for status in transaction.statuses
-        if status.status in KINDS
-    ]
-    seen += [
-        (sample.at, PeriodKind.CHARGING)
-        for sample in transaction.samples
-        if sample.measurand == POWER and sample.value is not None and sample.value >= WAKING_POWER
-    ]
+    statuses = [(status.at or status.received_at, status.status) for status in transaction.statuses]
+    seen = [(at, KINDS[status]) for at, status in statuses if status in KINDS]
+    seen += [(s.at, PeriodKind.CHARGING) for s in transaction.samples if _wakes(s)]
     result = [(start, PeriodKind.CHARGING)]
-    for at, kind in sorted(seen, key=lambda item: (item[0], item[1])):
-        if kind is result[-1][1] or at >= end:
-            continue
-        result[-1:] = [(start, kind)] if at <= start else [result[-1], (at, kind)]
+    for at, kind in sorted(seen):
+        if at <= start:
+            result = [(start, kind)]
+        elif at < end and kind is not result[-1][1]:
+            result.append((at, kind))
     return result
+
+
+def _wakes(sample: Sample) -> bool:
+    return sample.measurand == POWER and sample.value is not None and sample.value >= WAKING_POWER
 
 
 def stretches(transaction: Transaction, energy: Energy) -> list[Period]:
-    """Periods between all changes, their energy in kWh with 4 decimals; the energies add up to the rounded total."""
-    kinds, end = changes(transaction), transaction.last_known
-    borders = [*(at for at, _ in kinds), end]
-    tariffs = transaction.opening.tariffs
-    tariff_id = tariffs[0]["id"] if tariffs else None
-    result: list[Period] = []
-    for (begin, until), (_, kind) in zip(pairwise(borders), kinds, strict=True):
-        used = kwh(energy.until(until) if until < end else energy.total) - kwh(energy.until(begin))
-        result.append(Period(begin, until, used, kind, tariff_id=tariff_id))
+    """What pricing works with: the reservation if there was one, then a period from each change to the next.
+
+    Where the tariff has restrictions also each reading is a border, so that its limits are met where they were. Energies
+    have 4 decimals of a kWh and add up to the rounded total.
+    """
+    tariff, start = transaction.opening.tariffs[0], transaction.start
+    restricted = _restricted(tariff)
+    knots = _knots(energy) if restricted else []
+    borders = _borders(transaction, knots)
+    reserved_at = transaction.opening.reserved_at
+    result = []
+    if reserved_at is not None and reserved_at < start:
+        result.append(Period(reserved_at, start, kind=PeriodKind.RESERVATION, tariff_id=tariff["id"]))
+    for (begin, kind), (until, _) in pairwise(borders):
+        used = energy.until(until) - energy.until(begin)
+        rounded = kwh(energy.until(until)) - kwh(energy.until(begin))
+        result.append(
+            Period(
+                begin,
+                until,
+                rounded,
+                kind,
+                _power(begin, until, used) if restricted & {"min_power", "max_power"} else None,
+                _current(transaction, begin, until) if restricted & {"min_current", "max_current"} else None,
+                tariff["id"],
+            )
+        )
     return result
+
+
+def _restricted(tariff: dict[str, Any]) -> Restricted:
+    elements = tariff.get("elements")
+    found = [element.get("restrictions") for element in elements] if isinstance(elements, list) else []
+    return frozenset(name for restrictions in found if restrictions for name in restrictions)
+
+
+def _knots(energy: Energy) -> list[datetime]:
+    points = [point.at for point in energy.curve]
+    return points[:: len(points) // MOST_KNOTS + 1]
+
+
+def _borders(transaction: Transaction, knots: Sequence[datetime]) -> list[tuple[datetime, PeriodKind]]:
+    """All borders in order, each with the kind of time that begins there; the last is the end."""
+    kinds, end = changes(transaction), transaction.last_known
+    inner = {at for at in knots if transaction.start < at < end} - {at for at, _ in kinds}
+    times = [at for at, _ in kinds]
+    between = [(at, kinds[bisect_right(times, at) - 1][1]) for at in inner]
+    return [*sorted([*kinds, *between]), (end, PeriodKind.CHARGING)]
+
+
+def _power(begin: datetime, until: datetime, used: Decimal) -> Decimal | None:
+    """kW between two neighbouring readings; over a long time the average says nothing about a moment."""
+    return used / 1000 / hours(begin, until) if begin < until <= begin + MOMENTARY else None
+
+
+def _current(transaction: Transaction, begin: datetime, until: datetime) -> Decimal | None:
+    """Ampere of the last sample until the end of the period: the total, else the sum of the phases (T-27, R35)."""
+    seen = [
+        s
+        for s in transaction.samples
+        if s.measurand == CURRENT and s.value is not None and begin - MOMENTARY <= s.at <= until
+    ]
+    groups = [list(group) for _, group in groupby(seen, key=lambda s: s.at)]
+    if not groups:
+        return None
+    by_phase = {s.phase: s.value for s in groups[-1] if s.value is not None and s.phase != "N"}
+    return by_phase[""] if "" in by_phase else sum(by_phase.values(), Decimal(0))
 
 
 def priced(transaction: Transaction, energy: Energy) -> Cost:
@@ -78,13 +139,53 @@ def _zone(name: str) -> ZoneInfo | None:
         return None
 
 
+@dataclass
+class _Merged:
+    """Neighbouring priced periods that say the same."""
+
+    first: PricedPeriod
+    energy: Decimal
+    hours: Decimal
+    powers: list[Decimal]
+    components: dict[Dimension, PriceComponent | None] = field(default_factory=dict)
+
+    def goes_on(self, period: PricedPeriod, components: dict[Dimension, PriceComponent | None]) -> bool:
+        """Whether kind, tariff and every price in use are the same; what was not used has no price to differ."""
+        same = period.kind is self.first.kind and period.tariff_id == self.first.tariff_id
+        return same and all(self.components.get(kind, found) == found for kind, found in components.items())
+
+
 def charging_periods(periods: Sequence[PricedPeriod]) -> list[dict[str, Any]]:
-    """OCPI ChargingPeriods of priced ones."""
-    return [
-        {
-            "start_date_time": format_datetime(period.start),
-            "dimensions": [{"type": kind.value, "volume": volume} for kind, volume in period.dimensions],
-            "tariff_id": period.tariff_id,
-        }
-        for period in periods
-    ]
+    """OCPI ChargingPeriods: a new one where charging, parking or a price component changed, not at each reading."""
+    merged: list[_Merged] = []
+    for period in periods:
+        components = _components(period)
+        powers = [] if period.power_kw is None else [period.power_kw]
+        if merged and merged[-1].goes_on(period, components):
+            last = merged[-1]
+            last.energy, last.hours = last.energy + period.energy, last.hours + period.hours
+            last.components.update(components)
+            last.powers += powers
+        else:
+            merged.append(_Merged(period, period.energy, period.hours, powers, components))
+    return [_to_ocpi(each) for each in merged]
+
+
+def _components(period: PricedPeriod) -> dict[Dimension, PriceComponent | None]:
+    found = {component.type: component for component in period.components}
+    used = ((Dimension.ENERGY, period.energy), (period.kind.dimension, period.hours))
+    return {kind: found.get(kind) for kind, quantity in used if quantity}
+
+
+def _to_ocpi(merged: _Merged) -> dict[str, Any]:
+    kind = merged.first.kind
+    volumes = [] if kind is PeriodKind.RESERVATION else [("ENERGY", to_ocpi_number(merged.energy))]
+    volumes.append((kind.dimension.value, to_ocpi_number(merged.hours)))
+    if merged.powers:
+        volumes.append(("MIN_POWER", to_ocpi_number(min(merged.powers))))
+        volumes.append(("MAX_POWER", to_ocpi_number(max(merged.powers))))
+    return {
+        "start_date_time": format_datetime(merged.first.start),
+        "dimensions": [{"type": name, "volume": volume} for name, volume in volumes],
+        "tariff_id": merged.first.tariff_id,
+    }

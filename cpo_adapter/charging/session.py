@@ -31,7 +31,8 @@ class Replace:
 def to_session(transaction: Transaction, party: PartyId, last_updated: datetime) -> dict[str, Any]:
     """The complete Session, numbers as Decimal. ValueError when no fact is known yet.
 
-    Without a certain price `total_cost` is left out, which does not mean free (S-19).
+    Without a certain price `total_cost` is left out, which does not mean free (S-19). While it runs only the periods that
+    are over are given, so that a PATCH can add each of them once (S-10).
     """
     opening, energy = transaction.opening, measure(transaction)
     cost = cost_of(transaction, energy)
@@ -50,12 +51,17 @@ def to_session(transaction: Transaction, party: PartyId, last_updated: datetime)
         "connector_id": opening.connector["id"],
         "meter_id": opening.meter_id,
         "currency": opening.tariffs[0]["currency"] if opening.tariffs else opening.currency,
-        "charging_periods": charging_periods(cost.periods) if cost else [],
+        "charging_periods": _periods(cost, transaction),
         "total_cost": price_object(cost.total) if cost else None,
         "status": status_of(transaction, energy),
         "last_updated": format_datetime(last_updated),
     }
     return {name: value for name, value in session.items() if value is not None}
+
+
+def _periods(cost: Cost | None, transaction: Transaction) -> list[dict[str, Any]]:
+    periods = charging_periods(cost.periods) if cost else []
+    return periods if transaction.end is not None else periods[:-1]
 
 
 def session_changes(before: dict[str, Any], after: dict[str, Any]) -> Change | Replace | None:

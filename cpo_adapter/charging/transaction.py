@@ -15,7 +15,7 @@ from cpo_adapter.charging.flags import Flag
 
 Fact = Started | Sampled | StatusReported | Stopped | Orphaned
 Dated = TypeVar("Dated", Started, Stopped, StatusReported, Sample)
-Ordered = TypeVar("Ordered", Sample, StatusReported)
+Ordered = TypeVar("Ordered", bound=Sample | StatusReported)
 
 MOST_SAMPLES = 20_000
 MOST_STATUSES = 2_000
@@ -223,12 +223,24 @@ def _with_samples(transaction: Transaction, fact: Sampled) -> Transaction:
 
 def _united(known: tuple[Ordered, ...], more: Iterable[Ordered], most: int) -> tuple[Ordered, ...]:
     """Both as one set in the order of time, the latest `most` of it."""
-    fresh: set[Ordered] = set(more).difference(known)
-    return tuple(sorted([*known, *fresh], key=place)[-most:]) if fresh else known
+    united = {*known, *more}
+    if len(united) == len(known):
+        return known
+    ordered = list(united)
+    ordered.sort(key=place)
+    return tuple(ordered[-most:])
 
 
 def place(item: Sample | StatusReported) -> tuple[datetime, tuple[str, ...]]:
     """The order of samples and statuses: time, then a fixed order of their own."""
     if isinstance(item, Sample):
-        return item.at, (item.measurand, item.phase, item.location, item.context, item.format, item.unit, item.raw_value)
+        return item.at, (
+            item.measurand,
+            item.phase,
+            item.location,
+            item.context,
+            item.format,
+            item.unit,
+            item.raw_value,
+        )
     return item.at or item.received_at, (item.status, item.received_at.isoformat(), item.error_code, item.info)

@@ -7,7 +7,7 @@ from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 
 from ocpi_modules.tariffs.amounts import to_decimal, to_ocpi_number
-from ocpi_modules.tariffs.elements import Dimension
+from ocpi_modules.tariffs.elements import Dimension, PriceComponent
 from ocpi_modules.tariffs.periods import PeriodKind, Stretch, instant
 from ocpi_modules.tariffs.selecting import Part
 
@@ -17,7 +17,8 @@ class PricedPeriod:
     """A ChargingPeriod under one set of components.
 
     `energy` is in kWh: as given where the caller's periods end, 4 decimals at moments calculated in between, and always
-    adding up to the exact total. `hours` have 4 decimals and add up to the rounded total of their kind.
+    adding up to the exact total. `hours` have 4 decimals and add up to the rounded total of their kind. `components` are
+    those used here for energy and time.
     """
 
     start: datetime
@@ -28,6 +29,7 @@ class PricedPeriod:
     hours: Decimal
     power_kw: Decimal | None
     current_a: Decimal | None
+    components: tuple[PriceComponent, ...] = ()
 
     @property
     def dimensions(self) -> tuple[tuple[Dimension, Decimal], ...]:
@@ -57,10 +59,16 @@ def report(parts: Sequence[Part]) -> tuple[PricedPeriod, ...]:
                 hours=to_ocpi_number(to_decimal(lasted[period.kind])) - hours_before,
                 power_kw=period.power_kw,
                 current_a=period.current_a,
+                components=_components(part),
             )
         )
         energy_before = energy
     return tuple(result)
+
+
+def _components(part: Part) -> tuple[PriceComponent, ...]:
+    used = (use.component for use in part.uses if use.dimension is not Dimension.FLAT)
+    return tuple(dict.fromkeys(used))
 
 
 def _energy_until(last: Stretch, ends_period: bool, before: Decimal) -> Decimal:
