@@ -76,7 +76,7 @@ async def _serve(listeners: list[Listener], started: Callable[[], None]) -> None
 
 
 async def _announce(listeners: list[Listener], started: Callable[[], None]) -> None:
-    while not all(listener.started for listener in listeners):
+    while not all(listener.started for listener in listeners):  # noqa: ASYNC110 (uvicorn tells nobody)
         await asyncio.sleep(0.01)
     started()
 

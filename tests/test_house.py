@@ -45,7 +45,7 @@ def test_sql_stands_in_repositories_only() -> None:
         for path in sources()
         if not any(room in path.as_posix() for room in SQL_ROOMS)
         for text in strings(path)
-        if SQL.search(text) and "\n" in text or re.match(r"(SELECT|INSERT|UPDATE|DELETE) .* (FROM|INTO|SET) ", text)
+        if (SQL.search(text) and "\n" in text) or re.match(r"(SELECT|INSERT|UPDATE|DELETE) .* (FROM|INTO|SET) ", text)
     ]
     assert wrong == []
 

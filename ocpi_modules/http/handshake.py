@@ -1,4 +1,4 @@
-"""The Sender's side of a registration as plain calls (credentials, Registration; C-03): GET versions, GET details, POST credentials.
+"""The Sender's side of a registration as plain calls (C-03): GET versions, GET details, POST credentials.
 
 No storage and no opinion: who calls it has stored token B before the POST (C-07) and stores what comes back. The form of the
 token that worked (Base64 or raw) is learned on the first call and reported (X-07, G-02).
