@@ -1,0 +1,131 @@
+"""The hub of one process, built once, by hand, in order; `running_hub` starts what runs in the background and ends it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+
+from hub.admin.health import health_routes
+from hub.agreements.book import keep_up_to_date
+from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
+from hub.background import Background
+from hub.clearing.journal import CdrJournal
+from hub.clientinfo.status import ClientInfoStatus
+from hub.clientinfo.still_alive import StillAlive
+from hub.db.embedded import open_embedded
+from hub.db.engine import Database, open_pool
+from hub.delivery.send import DoorOut
+from hub.handler import HubHandler
+from hub.objects.keep import KeptObjects
+from hub.objects.later import LaterWrites
+from hub.own_modules import OwnModules
+from hub.parties.directory import Directory
+from hub.registration.handshake import HubIdentity, Registration
+from hub.routing.party_to_party import PartyToPartyRoute
+from hub.routing.tickets import Tickets
+from hub.settings import Settings
+from hub.traces.record import Traces
+from ocpi_modules.http.client import OcpiClient
+from ocpi_modules.http.server import OcpiEdge
+from ocpi_modules.message import Clock
+from ocpi_modules.registry import MODULES
+
+POOL_SIZE = 16
+_alarms = structlog.get_logger("hub.alarms")
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The two ASGI applications of a process, and what the command line works with."""
+
+    settings: Settings
+    database: Database
+    directory: Directory
+    registration: Registration
+    ocpi: Any
+    admin: Any
+
+
+@contextlib.asynccontextmanager
+async def running_hub(settings: Settings, clock: Clock, *, background: bool = True) -> AsyncIterator[Hub]:
+    """A hub with its database; `background=False` for commands that only use its objects. Raises DatabaseAway."""
+    with _database_url(settings) as url:
+        pool = await open_pool(url, max_size=POOL_SIZE, application_name="ocpi-hub")
+        database = Database(pool)
+        client = OcpiClient(allow_insecure=settings.allow_insecure)
+        hub, loops = create_app(settings, database, client, clock)
+        try:
+            await hub.directory.refresh()
+            if background:
+                loops.start()
+            yield hub
+        finally:
+            await loops.stop()
+            await client.close()
+            await database.close()
+
+
+def create_app(settings: Settings, database: Database, client: OcpiClient, clock: Clock) -> tuple[Hub, Background]:
+    """Everything but the database and the client; nothing runs yet."""
+    directory = Directory(database, settings.keys, settings.hub_party, clock)
+    identity = HubIdentity(settings.hub_party, settings.public_url, _business_details(settings))
+    registration = Registration(database, directory, client, settings.keys, clock, identity)
+    status = ClientInfoStatus(database, directory, client, clock)
+    registration.on_announced = status.announced
+    book = AgreementBook()
+    door = DoorOut(client, report=lambda platform, reached: (status.seen if reached else status.failed)(platform))
+    tickets = Tickets(database=database, door=door, directory=directory, clock=clock, public_url=settings.public_url)
+    later = LaterWrites(database)
+    route = PartyToPartyRoute(
+        directory=directory,
+        policy=Policy(DefaultPolicy(settings.default_policy), book),
+        door=door,
+        tickets=tickets,
+        cdrs=CdrJournal(
+            database=database, clock=clock, public_url=settings.public_url, later=later, alarm=_alarms.error
+        ),
+        objects=KeptObjects(database=database, clock=clock, later=later),
+        traces=Traces(),
+        public_url=settings.public_url,
+    )
+    own = OwnModules(directory, registration, settings.public_url, clock)
+    handler = HubHandler(directory=directory, own_modules=own, party_to_party=route, tickets=tickets, seen=status.seen)
+    loops = Background(
+        {
+            "directory": directory.watch,
+            "agreements": lambda: keep_up_to_date(book, database),
+            "client info": status.run,
+            "still alive": StillAlive(directory, client, status, clock).run,
+            "later writes": later.run,
+        }
+    )
+    ocpi = OcpiEdge(FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, MODULES, clock)
+    return Hub(settings, database, directory, registration, ocpi, _admin_app(database, loops)), loops
+
+
+def _admin_app(database: Database, loops: Background) -> FastAPI:
+    app = FastAPI(title="ocpi-hub admin", docs_url=None, redoc_url=None)
+    app.include_router(health_routes(database, loops))
+    return app
+
+
+def _business_details(settings: Settings) -> dict[str, Any]:
+    details: dict[str, Any] = {"name": settings.name}
+    if settings.website:
+        details["website"] = settings.website
+    if settings.logo:
+        details["logo"] = {"url": settings.logo, "category": "OPERATOR", "type": settings.logo.rpartition(".")[2]}
+    return details
+
+
+@contextlib.contextmanager
+def _database_url(settings: Settings) -> Any:
+    """The runtime role's URL; an embedded server is joined for as long as it is used."""
+    if settings.embedded_directory is None:
+        yield settings.database_url.get_secret_value()
+        return
+    with open_embedded(settings.embedded_directory) as server:
+        yield server.app_dsn("hub")

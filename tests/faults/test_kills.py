@@ -1,0 +1,102 @@
+"""SIGKILL of hub, adapter and eMSP at named points of the main job, then a restart: one CDR in effect, with the right energy.
+
+Effects are counted in the eMSP's own raw log, energy is compared with the simulated charger's own ledger.
+"""
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.demo.demo import choose_ports
+from hub.demo.processes import DemoFailed, Processes
+from hub.demo.screen import Screen
+from hub.demo.stage import Stage
+from hub.demo.story import Story
+from ocpi_modules import json
+from tests.faults.kill_at import POINTS
+from tests.support.ledger import delivered_kwh
+
+
+class Supervised(Processes):
+    """Runs one child armed to kill itself at a point, and starts it again when it did (a supervisor's part)."""
+
+    def __init__(self, logs: Path, point: str, flag: Path) -> None:
+        super().__init__(logs)
+        self._point, self._flag = point, flag
+        self._ending = threading.Event()
+        self.restarts = 0
+
+    def start(self, name: str, command: list[str], environ: Mapping[str, str]) -> None:
+        if name != POINTS[self._point].victim:
+            super().start(name, command, environ)
+            return
+        python, dash_m, module, *arguments = command
+        assert dash_m == "-m"
+        armed = [python, "-m", "tests.faults.kill_at", self._point, str(self._flag), module, *arguments]
+        super().start(name, armed, environ)
+        threading.Thread(target=self._supervise, args=(name, command, environ), daemon=True).start()
+
+    def _supervise(self, name: str, command: list[str], environ: Mapping[str, str]) -> None:
+        child: subprocess.Popen[bytes] = self._children[name]
+        child.wait()
+        if not self._ending.is_set() and self._flag.exists():
+            self.restarts += 1
+            super().start(name, command, environ)
+
+    def _refuse_dead(self, name: str) -> None:
+        if name != POINTS[self._point].victim:
+            super()._refuse_dead(name)
+
+    def stop(self) -> None:
+        self._ending.set()
+        super().stop()
+
+
+class PatientStory(Story):
+    """The demo's story by somebody who waits until a program is back."""
+
+    def _state(self) -> dict[str, Any]:
+        states: list[dict[str, Any]] = []
+
+        def answered() -> bool:
+            with contextlib.suppress(DemoFailed):
+                states.append(Story._state(self))
+            return bool(states)
+
+        self.stage.processes.wait_until("The return of the eMSP", answered, 30)
+        return states[0]
+
+
+@pytest.fixture
+def quiet() -> Iterator[Screen]:
+    yield Screen(quiet_output=True)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.rule("Q-03", "F-01", "F-03", "D-22")
+@pytest.mark.parametrize("point", POINTS)
+def test_one_cdr_in_effect_after_a_kill(point: str, tmp_path: Path, quiet: Screen) -> None:
+    processes = Supervised(tmp_path / "logs", point, tmp_path / "killed")
+    with Stage(tmp_path, choose_ports(), processes, quiet) as stage:
+        result = PatientStory(stage, quiet).play()
+    assert (tmp_path / "killed").exists(), "the point was never reached"
+    assert processes.restarts == 1
+    assert cdr_effects(tmp_path / "emsp") == [result["cdr_id"]]
+    assert result["kwh"] == delivered_kwh(tmp_path / "charger" / "ledger.jsonl")
+
+
+def cdr_effects(emsp: Path) -> list[str]:
+    """The ids of the CDRs that had an effect, by the eMSP's raw log and by what it keeps."""
+    kept = {json.decode(path.read_bytes())["id"] for path in (emsp / "objects" / "cdrs").glob("*.json")}
+    lines = [json.decode(line) for line in (emsp / "raw.jsonl").read_bytes().splitlines()]
+    posted = [json.decode(line["body"].encode()) for line in lines if (line["module"], line["method"]) == ("cdrs", "POST")]
+    assert len({json.encode(cdr) for cdr in posted}) == 1, "the same CDR was sent with different content"
+    assert {cdr["id"] for cdr in posted} == kept
+    assert isinstance(posted[0]["total_energy"], Decimal | int)
+    return sorted(kept)
