@@ -10,8 +10,8 @@ from typing import Any
 from ocpp.v16.enums import ChargePointErrorCode, ChargePointStatus, Reason
 
 from cpo_adapter.charging.events import Booted, Sampled, Started, StatusReported, Stopped
+from cpo_adapter.csms.frames import NotAnswerable
 from cpo_adapter.csms.readings import instant, integer, known, number, text
-from cpo_adapter.csms.rpc import NotAnswerable
 from cpo_adapter.csms.samples16 import read_samples
 
 UNKNOWN_METER = Decimal(-1)

@@ -51,6 +51,14 @@ class Unreadable:
 Message = Call | Result | Failure | Unreadable
 
 
+class NotAnswerable(Exception):
+    """A CALL that gets a CALLERROR: `code` is one of OCPP-J, the text a sentence for whoever reads the charger's log."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
 def parse(frame: bytes | str) -> Message:
     """One WebSocket message as what it says; never raises."""
     data = frame.encode("utf-8", "replace") if isinstance(frame, str) else frame

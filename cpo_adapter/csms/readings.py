@@ -6,7 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 MAXIMUM_TEXT = 20_000
-_NUMBER = re.compile(r"[+-]?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][+-]?\d)?")
+_NUMBER = re.compile(
+    r"[+-]?(\d{1,12}(\.\d{0,16})?|\.\d{1,16})([eE][+-]?\d)?", re.ASCII
+)  # 28 digits: Decimal keeps them all
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d{1,2}|\d{4,})")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII)
 _FIRST_MILLISECOND_EPOCH = 10**11

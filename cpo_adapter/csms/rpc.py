@@ -18,6 +18,7 @@ from cpo_adapter.csms.frames import (
     Call,
     Failure,
     MessageId,
+    NotAnswerable,
     Result,
     Unreadable,
     parse,
@@ -40,14 +41,6 @@ class Socket(Protocol):
     async def close(self, code: int = 1000, reason: str = "") -> None: ...
 
     async def wait_closed(self) -> None: ...
-
-
-class NotAnswerable(Exception):
-    """A CALL that gets a CALLERROR: `code` is one of OCPP-J, the text a sentence for whoever reads the charger's log."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
 
 
 class CallFailed(Exception):

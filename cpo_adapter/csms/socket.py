@@ -47,8 +47,11 @@ class ListenerSettings:
     limits: Limits = field(default_factory=Limits)
 
 
+MAXIMUM_UNREAD_BYTES = 2_000_000
+
+
 class Connection(ServerConnection):
-    """A charger's socket; every byte in is a sign of life."""
+    """A charger's socket; every byte in is a sign of life. One that pings or asks and never reads is given up (F-46)."""
 
     charger_id = ""
     last_seen = 0.0
@@ -58,6 +61,9 @@ class Connection(ServerConnection):
     def data_received(self, data: bytes) -> None:
         self.last_seen = self.loop.time()
         super().data_received(data)
+        if self.transport.get_write_buffer_size() > MAXIMUM_UNREAD_BYTES:
+            log.warning("charger_reads_nothing", charger_id=self.charger_id)
+            self.give_up()
 
     @property
     def is_held_back(self) -> bool:

@@ -12,9 +12,8 @@ import structlog
 
 from cpo_adapter.charging.events import Facts, TokenAnswer
 from cpo_adapter.csms import facts16
-from cpo_adapter.csms.frames import Call
+from cpo_adapter.csms.frames import Call, NotAnswerable
 from cpo_adapter.csms.readings import instant
-from cpo_adapter.csms.rpc import NotAnswerable
 from cpo_adapter.csms.validation16 import ACTIONS, findings
 
 log = structlog.get_logger(__name__)

@@ -33,6 +33,12 @@ async def bare_charger(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamW
     return reader, writer
 
 
+async def flood(writer: asyncio.StreamWriter, data: bytes) -> None:
+    while True:
+        writer.write(data)
+        await writer.drain()
+
+
 async def test_a_known_charger_is_connected_under_its_stored_spelling(listener: Listener, facts: Recorder) -> None:
     async with raw_charger(listener.port, "cp-1") as charger:
         assert charger.socket.subprotocol == "ocpp1.6"
@@ -180,6 +186,16 @@ async def test_a_charger_that_never_answers_a_ping_is_given_up(facts: Recorder) 
         await eventually(lambda: not listener.registry.is_online("CP-1"))
         writer.close()
     assert facts.presence[-1] == ("disconnected", "CP-1")
+
+
+@pytest.mark.rule("F-46")
+async def test_a_charger_that_floods_pings_and_never_reads_is_given_up(listener: Listener) -> None:
+    _, writer = await bare_charger(listener.port)
+    await eventually(lambda: listener.registry.is_online("CP-1"))
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(flood(writer, (b"\x89\xfd\0\0\0\0" + b"x" * 125) * 1000), 20)
+    await eventually(lambda: not listener.registry.is_online("CP-1"))
+    writer.close()
 
 
 async def test_a_charger_that_answers_pings_stays(facts: Recorder) -> None:
