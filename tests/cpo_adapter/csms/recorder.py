@@ -142,6 +142,18 @@ async def raw_charger(
         yield RawCharger(socket)
 
 
+async def bare_charger(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A TCP connection that was upgraded and speaks no further."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"GET /ocpp/CP-1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: ocpp1.6\r\nAuthorization: Basic Q1AtMTphLXBhc3N3b3JkLW9mLTIwLWJ5dA==\r\n\r\n"
+    )
+    assert b"101" in await reader.readline()
+    return reader, writer
+
+
 async def eventually(what: Callable[[], object], seconds: float = 5) -> None:
     """Wait until `what` is true; fails after `seconds`."""
     async with asyncio.timeout(seconds):

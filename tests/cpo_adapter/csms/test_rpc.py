@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from cpo_adapter.csms.remote import RemoteChargers
 from cpo_adapter.csms.rpc import Disconnected, Limits, Rpc
 from cpo_adapter.csms.socket import Listener
 from tests.cpo_adapter.csms.conftest import QUICK
-from tests.cpo_adapter.csms.recorder import RawCharger, Recorder, eventually, now, raw_charger
+from tests.cpo_adapter.csms.recorder import RawCharger, Recorder, bare_charger, eventually, now, raw_charger
 
 
 @pytest.fixture
@@ -137,10 +137,7 @@ async def test_a_slow_handler_does_not_hold_up_the_answer_to_our_call(
     await charger.ask("Heartbeat", {})
     release = asyncio.Event()
 
-    async def wait() -> None:
-        await release.wait()
-
-    facts.hooks["status_reported"] = wait
+    facts.hooks["status_reported"] = held_until(release)
     await charger.write([2, "slow", "StatusNotification", status(1)])
     call = asyncio.create_task(remote(listener).remote_stop("CP-1", 5))
     kind, id, action, payload = await charger.read()
@@ -184,7 +181,7 @@ async def test_a_late_answer_is_dropped_and_not_taken_for_the_next(charger: RawC
     assert await call is RemoteAnswer.NotSupported
 
 
-async def test_a_disconnect_fails_the_pending_call_at_once(listener: Listener) -> None:
+async def test_a_disconnect_fails_the_pending_call_at_held_until(listener: Listener) -> None:
     async with raw_charger(listener.port) as charger:
         await charger.ask("Heartbeat", {})
         call = asyncio.create_task(remote(listener, 60).unlock("CP-1", 1))
@@ -194,16 +191,46 @@ async def test_a_disconnect_fails_the_pending_call_at_once(listener: Listener) -
     assert await remote(listener).unlock("CP-1", 1) is RemoteAnswer.Offline
 
 
-async def test_a_newer_socket_fails_the_pending_call_of_the_old_at_once(listener: Listener) -> None:
-    async with raw_charger(listener.port) as charger:
+async def test_a_newer_socket_fails_the_pending_call_of_a_dead_one_at_held_until(facts: Recorder) -> None:
+    async with Listener(facts, now, replace(QUICK, close_seconds=3)) as listener:
+        reader, writer = await bare_charger(listener.port)
+        await reader.readuntil(b"\r\n\r\n")
+        call = asyncio.create_task(remote(listener, 60).unlock("CP-1", 1))
+        await reader.readuntil(b"UnlockConnector")
+        async with raw_charger(listener.port):
+            assert await asyncio.wait_for(call, 1) is RemoteAnswer.Offline
+        writer.close()
+
+
+async def test_a_disconnect_fails_the_pending_call_also_while_calls_of_the_charger_pile_up(facts: Recorder) -> None:
+    release = asyncio.Event()
+    facts.hooks["status_reported"] = held_until(release)
+    async with limited(facts, queued_calls=1, drain_seconds=5) as (listener, charger):
         await charger.ask("Heartbeat", {})
+        for number in range(4):
+            await charger.write([2, number, "StatusNotification", status(number)])
         call = asyncio.create_task(remote(listener, 60).unlock("CP-1", 1))
         await charger.read()
-        async with raw_charger(listener.port):
-            assert await asyncio.wait_for(call, 2) is RemoteAnswer.Offline
+        charger.socket.transport.abort()
+        assert await asyncio.wait_for(call, 1) is RemoteAnswer.Offline
+        release.set()
 
 
-async def test_nothing_is_asked_before_the_charger_was_answered_once(facts: Recorder) -> None:
+async def test_a_charger_we_do_not_read_for_a_while_is_not_taken_for_dead(facts: Recorder) -> None:
+    release = asyncio.Event()
+    facts.hooks["status_reported"] = held_until(release)
+    limits = replace(QUICK.limits, queued_calls=1)
+    async with Listener(facts, now, replace(QUICK, ping_seconds=0.1, pong_seconds=0.1, limits=limits)) as listener:
+        async with raw_charger(listener.port, ping_interval=None) as charger:
+            for number in range(40):
+                await charger.write([2, number, "StatusNotification", status(number)])
+            with pytest.raises(TimeoutError):
+                await charger.read(0.8)
+            release.set()
+            assert [(await charger.read())[1] for _ in range(40)] == list(range(40))
+
+
+async def test_nothing_is_asked_before_the_charger_was_answered_held_until(facts: Recorder) -> None:
     async with limited(facts, silence_seconds=60) as (listener, charger):
         await eventually(lambda: listener.registry.is_online("CP-1"))
         call = asyncio.create_task(remote(listener).unlock("CP-1", 1))
@@ -237,23 +264,20 @@ async def test_what_was_read_before_the_socket_died_is_still_worked_off_before_t
     listener: Listener, facts: Recorder
 ) -> None:
     release = asyncio.Event()
-
-    async def wait() -> None:
-        await release.wait()
-
+    facts.hooks["status_reported"] = held_until(release)
     async with raw_charger(listener.port) as old:
-        facts.hooks["status_reported"] = wait
         for number in range(3):
             await old.write([2, number, "StatusNotification", status(number)])
-        await eventually(lambda: listener.registry.find("CP-1") is not None)
+        await asyncio.wait_for(await old.socket.ping(), 5)
         old.socket.transport.abort()
     async with raw_charger(listener.port) as new:
-        await new.write([2, "new", "StatusNotification", status(99)])
+        await new.write([2, "new", "Heartbeat", {}])
+        with pytest.raises(TimeoutError):
+            await new.read(0.3)
+        assert facts.statuses == []
         release.set()
         assert (await new.read())[:2] == [3, "new"]
-    connectors = [fact.connector_id for fact in facts.statuses]
-    assert connectors[-1] == 99
-    assert connectors == sorted(connectors)
+        assert [fact.connector_id for fact in facts.statuses] == [0, 1, 2]
 
 
 async def test_calls_that_pile_up_for_one_charger_are_refused(facts: Recorder) -> None:
@@ -274,6 +298,13 @@ async def test_an_ended_conversation_takes_no_call() -> None:
     rpc.fail_pending("gone")
     with pytest.raises(Disconnected):
         await rpc.call("Reset", {}, 1)
+
+
+def held_until(release: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    async def wait() -> None:
+        await release.wait()
+
+    return wait
 
 
 def status(connector_id: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from cpo_adapter.csms.socket import Listener
 from tests.cpo_adapter.csms.conftest import QUICK
-from tests.cpo_adapter.csms.recorder import PASSWORD, Recorder, eventually, now, raw_charger
+from tests.cpo_adapter.csms.recorder import PASSWORD, Recorder, bare_charger, eventually, now, raw_charger
 
 
 async def refusal(port: int, **options: Any) -> tuple[int, dict[str, str], bytes]:
@@ -19,18 +19,6 @@ async def refusal(port: int, **options: Any) -> tuple[int, dict[str, str], bytes
             pass
     response = refused.value.response
     return response.status_code, dict(response.headers.raw_items()), response.body or b""
-
-
-async def bare_charger(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A TCP connection that was upgraded and speaks no further."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(
-        b"GET /ocpp/CP-1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Protocol: ocpp1.6\r\nAuthorization: Basic Q1AtMTphLXBhc3N3b3JkLW9mLTIwLWJ5dA==\r\n\r\n"
-    )
-    assert b"101" in await reader.readline()
-    return reader, writer
 
 
 async def flood(writer: asyncio.StreamWriter, data: bytes) -> None:
