@@ -47,12 +47,12 @@ async def platform(connection: Connection, platform_id: UUID) -> Row | None:
     return row
 
 
-async def lock_platform(connection: Connection, platform_id: UUID) -> Row | None:
-    """Its state and current outgoing token, locked until the transaction ends."""
-    row: Row | None = await connection.fetchrow(
-        "SELECT state, outgoing_token, approved_host FROM platform WHERE platform_id = $1 FOR UPDATE", platform_id
+async def lock_platform(connection: Connection, platform_id: UUID) -> str | None:
+    """Its state; the row is locked until the transaction ends."""
+    state: str | None = await connection.fetchval(
+        "SELECT state FROM platform WHERE platform_id = $1 FOR UPDATE", platform_id
     )
-    return row
+    return state
 
 
 async def touch(connection: Connection, platform_id: UUID) -> int:
@@ -259,17 +259,34 @@ async def let_token_retire_others(connection: Connection, mac: bytes) -> None:
     await connection.execute("UPDATE issued_token SET retires_others = true, first_used_at = NULL WHERE mac = $1", mac)
 
 
-async def drop_unused_tokens(connection: Connection, platform_id: UUID) -> None:
-    """C tokens whose answer may have been lost: the next one replaces them."""
+async def drop_unused_tokens(connection: Connection, platform_id: UUID, keep: Sequence[bytes]) -> None:
+    """C tokens whose answer may have been lost: the next one replaces them. The caller's own is kept."""
     await connection.execute(
-        "DELETE FROM issued_token WHERE platform_id = $1 AND kind = 'C' AND retires_others AND first_used_at IS NULL",
+        """
+        DELETE FROM issued_token
+        WHERE platform_id = $1 AND kind = 'C' AND retires_others AND first_used_at IS NULL AND mac <> ALL($2::bytea[])
+        """,
         platform_id,
+        list(keep),
     )
 
 
-async def drop_token(connection: Connection, mac: bytes) -> None:
-    """One token is dead."""
-    await connection.execute("DELETE FROM issued_token WHERE mac = $1", mac)
+async def token_is_alive(connection: Connection, platform_id: UUID, macs: Sequence[bytes]) -> bool:
+    """Whether a token with one of these MACs still belongs to the platform."""
+    alive: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM issued_token WHERE platform_id = $1 AND mac = ANY($2::bytea[]))",
+        platform_id,
+        list(macs),
+    )
+    return alive
+
+
+async def drop_token(connection: Connection, mac: bytes) -> UUID | None:
+    """One token is dead; the platform it belonged to."""
+    platform_id: UUID | None = await connection.fetchval(
+        "DELETE FROM issued_token WHERE mac = $1 RETURNING platform_id", mac
+    )
+    return platform_id
 
 
 async def drop_tokens(connection: Connection, platform_id: UUID, kinds: Sequence[str] = ("A", "C")) -> None:

@@ -47,7 +47,7 @@ async def details(
     """
     try:
         listed = await call(client, Method.GET, versions_url, token, base64=base64)
-    except _Unauthorized:
+    except Unauthorized:
         base64 = not base64
         listed = await call(client, Method.GET, versions_url, token, base64=base64)
     url = _version_url(listed, version)
@@ -75,8 +75,12 @@ async def put_credentials(
     return _credentials(theirs)
 
 
-class _Unauthorized(ClientApiUnusable):
+class Unauthorized(ClientApiUnusable):
     """HTTP 401: perhaps the other form of the token is understood."""
+
+
+class RefusedThere(ClientApiUnusable):
+    """The platform answered in an envelope that it will not: nothing was changed there."""
 
 
 async def call(
@@ -92,12 +96,12 @@ async def call(
     except SendFailed as error:
         raise ClientApiUnusable(f"{method} {url} failed: {error}") from error
     if answer.http_status == 401:
-        raise _Unauthorized(f"{method} {url} was answered HTTP 401: the token is not accepted there.")
+        raise Unauthorized(f"{method} {url} was answered HTTP 401: the token is not accepted there.")
     content = envelope.read(answer.body)
     if content is None:
         raise ClientApiUnusable(f"{method} {url} was answered HTTP {answer.http_status} without an OCPI envelope.")
     if not content.succeeded:
-        raise ClientApiUnusable(f"{method} {url} was refused: {content.status_code} {content.status_message}")
+        raise RefusedThere(f"{method} {url} was refused: {content.status_code} {content.status_message}")
     return content.data
 
 
