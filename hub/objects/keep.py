@@ -1,0 +1,148 @@
+"""Keeps a copy of every client owned object that passed: object, counter and change log in one transaction.
+
+A PUT replaces, a PATCH and a push of an EVSE or Connector are merged into the kept copy, a DELETE leaves a tombstone. The newest
+`last_updated` wins; what is older than the copy changes nothing. Unknown fields, number spelling and member order stay.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from hub.db.engine import Database, DatabaseAway
+from hub.objects import repository, spelling
+from hub.objects.later import LaterWrites, Write
+from hub.objects.repository import Kept, ObjectKey
+from ocpi_modules import patch
+from ocpi_modules.message import Clock, OcpiRequest, PartyId
+from ocpi_modules.spec import Method, ModuleSpec
+from ocpi_modules.status import OcpiError
+from ocpi_modules.types import parse_datetime
+
+EVERYBODY = "*"
+
+_log = structlog.get_logger("hub.objects")
+
+
+@dataclass(frozen=True)
+class Push:
+    """A push that was delivered, reduced to what keeping it needs."""
+
+    key: ObjectKey
+    module: ModuleSpec
+    method: Method
+    variables: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def of(cls, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: str) -> "Push":
+        key = ObjectKey(owner, module.id, key_folded(request, module), audience)
+        return cls(key, module, request.method, request.variables, request.body)
+
+
+class KeptObjects:
+    """One per process. Nothing here refuses a message: it was delivered already."""
+
+    def __init__(self, *, database: Database, clock: Clock, later: LaterWrites) -> None:
+        self._database = database
+        self._clock = clock
+        self._later = later
+        self._months: set[tuple[int, int]] = set()
+
+    async def keep(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None:
+        """Keep what `request` pushed for one receiver; from memory, later, when PostgreSQL is away now."""
+        push = Push.of(request, module, owner, str(audience))
+
+        async def write(connection: Any) -> None:
+            await self.apply(connection, push)
+
+        await self._write(write, push.key)
+
+    async def mark_stale(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None:
+        """Note that the kept copy is older than what the receiver has now."""
+        key = ObjectKey(owner, module.id, key_folded(request, module), str(audience))
+
+        async def write(connection: Any) -> None:
+            await repository.mark_object_stale(connection, key)
+
+        await self._write(write, key)
+
+    async def apply(self, connection: Any, push: Push) -> int | None:
+        """The object's new version, None when nothing changed; the caller owns the transaction.
+
+        Raises NotFound or UnknownLocation (404) when there is nothing to merge into (X-76).
+        """
+        kept = await repository.lock_object(connection, push.key)
+        if push.method is Method.DELETE:
+            version = await repository.bury_object(connection, push.key)
+            await self._log(connection, push.key, version, -1)
+            return version
+        body = merged(push, kept)
+        if body is None:
+            return None
+        version = await repository.upsert_object(connection, push.key, body, _last_updated(body))
+        await self._log(connection, push.key, version, 1 if kept is None or kept.deleted else 0)
+        return version
+
+    async def _log(self, connection: Any, key: ObjectKey, version: int | None, difference: int) -> None:
+        if version is None:
+            return
+        now = self._clock()
+        if difference:
+            await repository.count_object(connection, key, difference)
+        if (now.year, now.month) not in self._months:
+            await repository.ensure_change_partition(connection, now)
+            self._months.add((now.year, now.month))
+        await repository.log_change(connection, key, version, now)
+
+    async def _write(self, write: Write, key: ObjectKey) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                await write(connection)
+        except DatabaseAway:
+            self._later.add(write)
+        except OcpiError as error:
+            _log.info("not kept", owner=str(key.owner), module=str(key.module), reason=error.message)
+        except Exception:
+            _log.exception("not kept", owner=str(key.owner), module=str(key.module))
+
+
+def key_folded(request: OcpiRequest, module: ModuleSpec) -> str:
+    """The key after the owner, CiStrings folded; of a Token `<uid>|<type>`, the type of a PUT from its body (K-05)."""
+    parts = [request.variables[request.endpoint.names[2]]]
+    for name, default in module.query_key.items():
+        given = request.document.get(name) if request.method is Method.PUT else None
+        parts.append(given if isinstance(given, str) else request.params.get(name, default))
+    return "|".join(parts).upper()
+
+
+def merged(push: Push, kept: Kept | None) -> bytes | None:
+    """The whole object after the push, or None when what is kept is newer."""
+    levels = patch.levels_of(push.module, push.variables)
+    if push.method is Method.PUT and not levels:
+        return push.body
+    arrays, texts = _opened(push.module)
+    pushed = spelling.read(push.body, arrays, texts)
+    known = spelling.read(kept.body, arrays, texts) if kept and not kept.deleted else None
+    before = patch.child(known, levels) if known is not None else None
+    if before is not None and _instant(pushed) < _instant(before):
+        return None
+    return spelling.write(patch.changed(push.module, known, push.method, push.variables, pushed))
+
+
+def _opened(module: ModuleSpec) -> tuple[frozenset[str], frozenset[str]]:
+    """The arrays that hold what has a URL of its own, and the strings a merge looks at."""
+    return (
+        frozenset(array for _, array, _ in module.nested),
+        frozenset({"last_updated", *(id_field for _, _, id_field in module.nested)}),
+    )
+
+
+def _last_updated(body: bytes) -> datetime:
+    return _instant(spelling.read(body, (), ("last_updated",)))
+
+
+def _instant(fields: Mapping[str, Any]) -> datetime:
+    return parse_datetime(str(fields.get("last_updated", "")))

@@ -1,0 +1,99 @@
+"""SQL of kept objects; each function is one statement."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import ModuleID
+
+
+class ObjectKey(NamedTuple):
+    """Where one copy is kept."""
+
+    owner: PartyId
+    module: ModuleID
+    key_folded: str
+    audience: str
+
+    @property
+    def columns(self) -> tuple[str, str, str, str]:
+        return str(self.owner), str(self.module), self.key_folded, self.audience
+
+
+@dataclass(frozen=True)
+class Kept:
+    body: bytes
+    version: int
+    last_updated: datetime
+    deleted: bool
+
+
+async def lock_object(connection: Any, key: ObjectKey) -> Kept | None:
+    """The copy, held against other writers until the transaction ends."""
+    row = await connection.fetchrow(
+        "SELECT body, version, last_updated, deleted FROM kept_object "
+        "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 FOR UPDATE",
+        *key.columns,
+    )
+    return Kept(**dict(row)) if row else None
+
+
+async def upsert_object(connection: Any, key: ObjectKey, body: bytes, last_updated: datetime) -> int | None:
+    """The new version, or None when the kept copy is newer (U-33); with equal times the last writer wins (U-34)."""
+    version: int | None = await connection.fetchval(
+        "INSERT INTO kept_object AS kept (owner, module, key_folded, audience, version, last_updated, body) "
+        "VALUES ($1, $2, $3, $4, 1, $5, $6) ON CONFLICT (owner, module, key_folded, audience) DO UPDATE "
+        "SET version = kept.version + 1, last_updated = excluded.last_updated, body = excluded.body, "
+        "deleted = false, stale = false WHERE kept.last_updated <= excluded.last_updated RETURNING version",
+        *key.columns,
+        last_updated,
+        body,
+    )
+    return version
+
+
+async def bury_object(connection: Any, key: ObjectKey) -> int | None:
+    """Leave a tombstone; its version, or None when there is no object."""
+    version: int | None = await connection.fetchval(
+        "UPDATE kept_object SET deleted = true, version = version + 1 "
+        "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 AND NOT deleted RETURNING version",
+        *key.columns,
+    )
+    return version
+
+
+async def mark_object_stale(connection: Any, key: ObjectKey) -> None:
+    """A newer push passed that is not kept (contracts section 4)."""
+    await connection.execute(
+        "UPDATE kept_object SET stale = true WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4",
+        *key.columns,
+    )
+
+
+async def count_object(connection: Any, key: ObjectKey, difference: int) -> None:
+    """Move the exact counter of the owner."""
+    owner, module, _, audience = key.columns
+    await connection.execute(
+        "INSERT INTO object_count AS counted (owner, module, audience, count) VALUES ($1, $2, $3, $4) "
+        "ON CONFLICT (owner, module, audience) DO UPDATE SET count = counted.count + excluded.count",
+        owner,
+        module,
+        audience,
+        difference,
+    )
+
+
+async def ensure_change_partition(connection: Any, changed_at: datetime) -> None:
+    """Make the month's partition of the change log where it is missing."""
+    await connection.execute("SELECT ensure_change_log_partition($1)", changed_at)
+
+
+async def log_change(connection: Any, key: ObjectKey, version: int, changed_at: datetime) -> None:
+    """One row however many receivers; xid and seq are set by the database."""
+    await connection.execute(
+        "INSERT INTO change_log (changed_at, owner, module, key_folded, audience, version) VALUES ($1, $2, $3, $4, $5, $6)",
+        changed_at,
+        *key.columns,
+        version,
+    )

@@ -1,0 +1,59 @@
+"""Tables of kept objects. Keys begin with the owner; `audience` is `*` or the one party a push was addressed to (U-49)."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData, Text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+METADATA = MetaData()
+
+
+class Table(SQLModel, registry=registry(metadata=METADATA)):
+    """The tables of this package, apart from those of the adapter."""
+
+
+class KeptObject(Table, table=True):
+    """A client owned object as its owner spelled it."""
+
+    __tablename__ = "kept_object"
+
+    owner: str = Field(primary_key=True)
+    module: str = Field(primary_key=True)
+    key_folded: str = Field(primary_key=True)
+    audience: str = Field(primary_key=True)
+    created_seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    version: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """Counts up with every change; never a clock."""
+    last_updated: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    deleted: bool = False
+    stale: bool = False
+    """A newer push passed that could not be kept."""
+
+
+class ObjectCount(Table, table=True):
+    """How many objects of an owner are not deleted, exactly."""
+
+    __tablename__ = "object_count"
+
+    owner: str = Field(primary_key=True)
+    module: str = Field(primary_key=True)
+    audience: str = Field(primary_key=True)
+    count: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class Change(Table, table=True):
+    """Which object became which version; read by the pair (xid, seq) below the oldest running transaction."""
+
+    __tablename__ = "change_log"
+
+    changed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    xid: str = Field(sa_column=Column(Text, primary_key=True))
+    """xid8 in the database."""
+    seq: int = Field(sa_column=Column(BigInteger, primary_key=True))
+    owner: str
+    module: str
+    key_folded: str
+    audience: str
+    version: int = Field(sa_column=Column(BigInteger, nullable=False))

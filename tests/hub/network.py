@@ -1,0 +1,313 @@
+"""A hub with real parts (directory, database, edge, client) between partners that are plain sockets which keep every byte."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
+from hub.clearing.journal import CdrJournal
+from hub.db.engine import Database, open_pool
+from hub.delivery.send import Deadlines, DoorOut
+from hub.handler import HubHandler
+from hub.objects.keep import KeptObjects
+from hub.objects.later import LaterWrites
+from hub.parties import repository as parties
+from hub.parties.directory import Directory
+from hub.parties.platforms import Platform
+from hub.parties.rows import seal_token
+from hub.routing.party_to_party import PartyToPartyRoute
+from hub.routing.tickets import Tickets
+from hub.traces.record import Traces
+from ocpi_modules import headers as names
+from ocpi_modules import json, registry
+from ocpi_modules.envelope import success
+from ocpi_modules.http.client import OcpiClient
+from ocpi_modules.http.listener import running
+from ocpi_modules.http.server import OcpiEdge
+from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
+from ocpi_modules.secrets import Keys, token_mac
+from ocpi_modules.spec import Kind
+from tests.support.postgres import FreshDatabase
+from tests.support.raw_http import RawConnection, connected, raw_server, read_request
+
+CPO, EMSP, HUB = PartyId("NL", "CPO"), PartyId("DE", "MSP"), PartyId("NL", "HUB")
+NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request as it came off the wire."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def routing(self) -> tuple[str, str]:
+        """(to, from) as `NL*ABC`."""
+        return party_pair(self.headers)
+
+
+@dataclass(frozen=True)
+class Answer:
+    http_status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        return json.decode(self.body)
+
+    @property
+    def status_code(self) -> int:
+        return int(self.document["status_code"])
+
+    @property
+    def message(self) -> str:
+        return str(self.document["status_message"])
+
+    @property
+    def routing(self) -> tuple[str, str]:
+        return party_pair(self.headers)
+
+
+def party_pair(headers: dict[str, str]) -> tuple[str, str]:
+    def one(kind: str) -> str:
+        return f"{headers.get(f'ocpi-{kind}-country-code')}*{headers.get(f'ocpi-{kind}-party-id')}"
+
+    return one("to"), one("from")
+
+
+def accepted(data: Any = None, *, status: int = 200, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    response = success(data, now=NOW) if data is not None else success(now=NOW)
+    return status, headers or {}, response.body
+
+
+@dataclass
+class Partner:
+    """A platform: what it got, and what it answers. `answer` may be replaced, also by a coroutine function."""
+
+    party: PartyId
+    role: str
+    port: int = 0
+    token_for_us: str = ""
+    """What this partner sends to the hub."""
+    token_of_ours: str = ""
+    """What the hub sends to this partner."""
+    platform_id: UUID = field(default_factory=uuid4)
+    seen: list[Seen] = field(default_factory=list)
+    answer: Callable[[Seen], Any] = lambda seen: accepted()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def endpoint(self, module: str, interface: str) -> str:
+        return f"{self.url}/{self.party.party_id.lower()}/{interface.lower()}/v/{module}"
+
+    async def behave(self, connection: RawConnection) -> None:
+        while True:
+            line, headers, body = await read_request(connection)
+            method, target, _ = line.split(" ")
+            seen = Seen(method, target, headers, body)
+            self.seen.append(seen)
+            answered = self.answer(seen)
+            if isinstance(answered, Awaitable):
+                answered = await answered
+            if answered is None:
+                return
+            status, own, content = answered
+            head = "".join(f"{name}: {value}\r\n" for name, value in own.items())
+            await connection.send(
+                f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\n{head}\r\n".encode() + content
+            )
+
+
+class OwnModules:
+    async def answer(self, request: OcpiRequest, caller: Any) -> OcpiResponse:
+        return success("own", now=NOW)
+
+
+@dataclass
+class Network:
+    """The hub and what a test looks into."""
+
+    port: int
+    database: Database
+    directory: Directory
+    objects: KeptObjects
+    later: LaterWrites
+    tickets: Tickets
+    keys: Keys
+    policy: AgreementBook
+    cpo: Partner
+    emsp: Partner
+    reached: list[tuple[str, bool]]
+    alarms: list[str]
+    traces: list[dict[str, Any]]
+    time: list[datetime]
+
+    @property
+    def public_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def call(
+        self,
+        partner: Partner,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        to: PartyId | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """One request of a partner to the hub; `target` is a path below /ocpi/2.2.1, or a whole URL of the hub."""
+        path = target.removeprefix(self.public_url) if target.startswith("http") else f"/ocpi/2.2.1{target}"
+        sent = {
+            "Host": "hub",
+            "Authorization": names.authorization(partner.token_for_us),
+            "X-Request-ID": "req-1",
+            "X-Correlation-ID": "corr-1",
+            **names.routing_headers(to=to, sender=partner.party),
+            **(headers or {}),
+        }
+        if body:
+            sent |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        async with connected(self.port) as connection:
+            await connection.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+            return Answer(*await connection.answer(20))
+
+    async def rows(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
+        async with self.database.connection() as connection:
+            return [dict(row) for row in await connection.fetch(query, *arguments)]
+
+
+@asynccontextmanager
+async def network(
+    fresh: FreshDatabase,
+    *,
+    deadlines: Deadlines | None = None,
+    policy: DefaultPolicy = DefaultPolicy.open,
+    wrap: Callable[[Database], Any] = lambda database: database,
+) -> AsyncIterator[Network]:
+    """`wrap` may put something between the hub and its database (an outage)."""
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(fresh.app_dsn, max_size=4, application_name="test")
+        database = Database(pool)
+        stack.push_async_callback(database.close)
+        cpo, emsp = Partner(CPO, "CPO"), Partner(EMSP, "EMSP")
+        for partner in (cpo, emsp):
+            partner.port = await stack.enter_async_context(raw_server(partner.behave))
+        keys = Keys.derived_from(b"k" * 32)
+        for partner in (cpo, emsp):
+            await register(database, keys, partner)
+        client = await stack.enter_async_context(OcpiClient(allow_insecure=True))
+        time, alarms, traces, reached = [NOW], [], [], []
+        directory = Directory(database, keys, HUB, lambda: time[0])
+        await directory.refresh()
+
+        def report(platform: Platform, ok: bool) -> None:
+            reached.append((platform.name, ok))
+
+        def alarm(event: str, **fields: Any) -> None:
+            alarms.append(event)
+
+        door = DoorOut(client, deadlines=deadlines, report=report)
+        edge = OcpiEdge(_nothing, _NotYet(), registry.MODULES, lambda: time[0])
+        listening = await stack.enter_async_context(running(edge))
+        shared = {"database": wrap(database), "clock": lambda: time[0]}
+        url = f"http://127.0.0.1:{listening.port}"
+        later = LaterWrites(database, seconds=0.05)
+        tickets = Tickets(door=door, directory=directory, public_url=url, **shared)
+        objects = KeptObjects(later=later, **shared)
+        book = AgreementBook()
+        route = PartyToPartyRoute(
+            directory=directory,
+            policy=Policy(policy, book),
+            door=door,
+            tickets=tickets,
+            cdrs=CdrJournal(later=later, alarm=alarm, public_url=url, **shared),
+            objects=objects,
+            traces=Traces(_Log(traces)),
+            public_url=url,
+        )
+        edge.handler = HubHandler(directory=directory, own_modules=OwnModules(), party_to_party=route, tickets=tickets)
+        yield Network(
+            listening.port, database, directory, objects, later, tickets, keys, book, cpo, emsp, reached, alarms, traces, time
+        )
+
+
+async def register(database: Database, keys: Keys, partner: Partner, *, parties_of: list[tuple[PartyId, str]] | None = None) -> None:
+    """The rows a finished registration leaves."""
+    partner.token_for_us = f"hubC_{partner.party.party_id}_token"
+    partner.token_of_ours = f"token-of-{partner.party.party_id}"
+    roles = parties_of or [(partner.party, partner.role)]
+    interfaces = {
+        (spec.id, endpoint.interface)
+        for spec in registry.MODULES.values()
+        for endpoint in spec.endpoints
+        if spec.kind is Kind.FUNCTIONAL
+    }
+    async with database.transaction() as connection:
+        await parties.add_platform(connection, partner.platform_id, partner.party.party_id, NOW)
+        await parties.claim(connection, partner.platform_id, [tuple(party) for party, _ in roles])
+        await parties.approve_roles(connection, partner.platform_id, [(*party, role) for party, role in roles], NOW)
+        for party, role in roles:
+            await parties.register_party(connection, partner.platform_id, parties.PartyEntry(*party, role, {"name": "X"}))
+        await parties.store_registration(
+            connection,
+            partner.platform_id,
+            version="2.2.1",
+            versions_url=f"{partner.url}/versions",
+            approved_host="127.0.0.1",
+            outgoing_token=seal_token(keys, partner.platform_id, partner.token_of_ours),
+            base64_learned=True,
+            name=partner.party.party_id,
+            now=NOW,
+        )
+        await parties.add_endpoints(
+            connection,
+            partner.platform_id,
+            [(str(module), str(interface), partner.endpoint(module, interface)) for module, interface in interfaces],
+        )
+        mac = token_mac(keys.mac[0], partner.token_for_us)
+        await parties.add_token(connection, mac, partner.platform_id, "C", NOW, retires_others=False)
+        await parties.touch(connection, partner.platform_id)
+
+
+class _NotYet:
+    async def handle(self, request: OcpiRequest) -> OcpiResponse:
+        raise AssertionError("the hub is not built yet")
+
+
+class _Log:
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        self._lines = lines
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._lines.append({"event": event, **fields})
+
+    warning = info
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def eventually(condition: Callable[[], Any], seconds: float = 5) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
