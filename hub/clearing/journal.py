@@ -160,7 +160,9 @@ class CdrJournal:
     async def _check_credit(self, connection: Any, facts: CdrFacts) -> None:
         reference = facts.credit_reference_id
         if reference and await repository.find_identity(connection, facts.owner, reference) is None:
-            raise InvalidParameters(f"`credit_reference_id` {reference} names no CDR of {facts.owner} that passed here.")
+            raise InvalidParameters(
+                f"`credit_reference_id` {reference} names no CDR of {facts.owner} that passed here."
+            )
 
     async def _check_same(self, connection: Any, facts: CdrFacts, digest: bytes) -> None:
         known = await repository.find_identity(connection, facts.owner, facts.id_folded)
@@ -230,5 +232,6 @@ def _party(text: str) -> PartyId:
 
 def _away() -> NotAvailable:
     return NotAvailable(
-        "The hub cannot journal CDRs now; post it again after the time in Retry-After.", headers={names.RETRY_AFTER: "3"}
+        "The hub cannot journal CDRs now; post it again after the time in Retry-After.",
+        headers={names.RETRY_AFTER: "3"},
     )

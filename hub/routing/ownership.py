@@ -37,13 +37,17 @@ def _check_path_owner(request: OcpiRequest, sender: PartyId) -> None:
         return
     owner = PartyId.of(request.variables["country_code"], request.variables["party_id"])
     if owner != sender:
-        raise InvalidParameters(f"The URL names {owner} as owner, but OCPI-from is {sender}; push only your own objects.")
+        raise InvalidParameters(
+            f"The URL names {owner} as owner, but OCPI-from is {sender}; push only your own objects."
+        )
 
 
 def _check_body_owner(body: Mapping[str, Any], sender: PartyId) -> None:
     for field, expected in zip(("country_code", "party_id"), sender, strict=True):
         if field in body and not _same(body[field], expected):
-            raise InvalidParameters(f"`{field}` in the body is not {expected}, the `{field}` of the URL and of OCPI-from.")
+            raise InvalidParameters(
+                f"`{field}` in the body is not {expected}, the `{field}` of the URL and of OCPI-from."
+            )
 
 
 def _check_body_id(request: OcpiRequest, module: ModuleSpec, body: Mapping[str, Any]) -> None:
@@ -63,7 +67,9 @@ def _check_customer(body: Mapping[str, Any], module: ModuleSpec, receiver: Party
     for path, expected in zip(module.receiver_hint, receiver, strict=False):
         value = _at(body, path)
         if value is not None and not _same(value, expected):
-            raise InvalidParameters(f"`{path}` does not name {receiver}, the addressed party; its drivers are not yours to bill.")
+            raise InvalidParameters(
+                f"`{path}` does not name {receiver}, the addressed party; its drivers are not yours to bill."
+            )
 
 
 def _check_command(request: OcpiRequest, body: Mapping[str, Any], sender: PartyId) -> None:
@@ -72,7 +78,9 @@ def _check_command(request: OcpiRequest, body: Mapping[str, Any], sender: PartyI
         return
     for field, expected in zip(("country_code", "party_id"), sender, strict=True):
         if not _same(_at(body, f"token.{field}"), expected):
-            raise InvalidParameters(f"`token.{field}` is not {expected}; start and reserve only for tokens of {sender}.")
+            raise InvalidParameters(
+                f"`token.{field}` is not {expected}; start and reserve only for tokens of {sender}."
+            )
 
 
 def _at(body: Any, path: str) -> Any:

@@ -155,14 +155,18 @@ class PartyToPartyRoute:
     async def _receiving_platform(self, request: OcpiRequest, sender: PartyId, receiver: PartyId) -> Platform:
         platform = await self._directory.platform_of(receiver)
         if platform is None or not self._policy.allows(sender, receiver, request.module):
-            raise UnknownReceiver(f"OCPI-to names {receiver}, which is no party here that {sender} has an agreement with.")
+            raise UnknownReceiver(
+                f"OCPI-to names {receiver}, which is no party here that {sender} has an agreement with."
+            )
         return platform
 
     def _check_receiver(
         self, request: OcpiRequest, own_roles: Collection[Role], platform: Platform, receiver: PartyId
     ) -> None:
         if not platform.connected or not platform.serves(receiver):
-            raise ConnectionProblem(f"{receiver} is registered here but not connected now; GET hubclientinfo tells when it is.")
+            raise ConnectionProblem(
+                f"{receiver} is registered here but not connected now; GET hubclientinfo tells when it is."
+            )
         theirs = platform.roles_of(receiver)
         if not roles.may_exchange(own_roles, request.module, request.interface, theirs):
             raise ClientError(
@@ -281,4 +285,3 @@ def _codes(outcome: Outcome) -> tuple[int, int]:
             return 0, 4000
         case _:
             return outcome.http_status, 4000
-

@@ -46,7 +46,9 @@ def not_available() -> NotAvailable:
 
 
 class Tickets:
-    def __init__(self, *, database: Database, door: DoorOut, directory: Directory, clock: Clock, public_url: str) -> None:
+    def __init__(
+        self, *, database: Database, door: DoorOut, directory: Directory, clock: Clock, public_url: str
+    ) -> None:
         self._database = database
         self._door = door
         self._directory = directory

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
 from hub.clearing.journal import CdrJournal
-from hub.db.engine import Database, open_pool
+from hub.db.engine import Database, DatabaseAway, open_pool
 from hub.delivery.send import Deadlines, DoorOut
 from hub.handler import HubHandler
 from hub.objects.keep import KeptObjects
@@ -83,7 +83,9 @@ def party_pair(headers: dict[str, str]) -> tuple[str, str]:
     return one("to"), one("from")
 
 
-def accepted(data: Any = None, *, status: int = 200, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+def accepted(
+    data: Any = None, *, status: int = 200, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str], bytes]:
     response = success(data, now=NOW) if data is not None else success(now=NOW)
     return status, headers or {}, response.body
 
@@ -128,6 +130,28 @@ class Partner:
             )
 
 
+class Outage:
+    """A database that is away while `away` is True."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.away = False
+
+    @asynccontextmanager
+    async def connection(self, deadline: float | None = None) -> AsyncIterator[Any]:
+        if self.away:
+            raise DatabaseAway("away")
+        async with self._database.connection(deadline) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self, deadline: float | None = None) -> AsyncIterator[Any]:
+        if self.away:
+            raise DatabaseAway("away")
+        async with self._database.transaction(deadline) as connection:
+            yield connection
+
+
 class OwnModules:
     async def answer(self, request: OcpiRequest, caller: Any) -> OcpiResponse:
         return success("own", now=NOW)
@@ -139,6 +163,8 @@ class Network:
 
     port: int
     database: Database
+    seen_database: Any
+    """The database as the hub sees it: an Outage where a test asked for one."""
     directory: Directory
     objects: KeptObjects
     later: LaterWrites
@@ -221,9 +247,10 @@ async def network(
         door = DoorOut(client, deadlines=deadlines, report=report)
         edge = OcpiEdge(_nothing, _NotYet(), registry.MODULES, lambda: time[0])
         listening = await stack.enter_async_context(running(edge))
-        shared = {"database": wrap(database), "clock": lambda: time[0]}
+        seen_database = wrap(database)
+        shared = {"database": seen_database, "clock": lambda: time[0]}
         url = f"http://127.0.0.1:{listening.port}"
-        later = LaterWrites(database, seconds=0.05)
+        later = LaterWrites(seen_database, seconds=0.05)
         tickets = Tickets(door=door, directory=directory, public_url=url, **shared)
         objects = KeptObjects(later=later, **shared)
         book = AgreementBook()
@@ -239,11 +266,27 @@ async def network(
         )
         edge.handler = HubHandler(directory=directory, own_modules=OwnModules(), party_to_party=route, tickets=tickets)
         yield Network(
-            listening.port, database, directory, objects, later, tickets, keys, book, cpo, emsp, reached, alarms, traces, time
+            listening.port,
+            database,
+            seen_database,
+            directory,
+            objects,
+            later,
+            tickets,
+            keys,
+            book,
+            cpo,
+            emsp,
+            reached,
+            alarms,
+            traces,
+            time,
         )
 
 
-async def register(database: Database, keys: Keys, partner: Partner, *, parties_of: list[tuple[PartyId, str]] | None = None) -> None:
+async def register(
+    database: Database, keys: Keys, partner: Partner, *, parties_of: list[tuple[PartyId, str]] | None = None
+) -> None:
     """The rows a finished registration leaves."""
     partner.token_for_us = f"hubC_{partner.party.party_id}_token"
     partner.token_of_ours = f"token-of-{partner.party.party_id}"
@@ -259,7 +302,9 @@ async def register(database: Database, keys: Keys, partner: Partner, *, parties_
         await parties.claim(connection, partner.platform_id, [tuple(party) for party, _ in roles])
         await parties.approve_roles(connection, partner.platform_id, [(*party, role) for party, role in roles], NOW)
         for party, role in roles:
-            await parties.register_party(connection, partner.platform_id, parties.PartyEntry(*party, role, {"name": "X"}))
+            await parties.register_party(
+                connection, partner.platform_id, parties.PartyEntry(*party, role, {"name": "X"})
+            )
         await parties.store_registration(
             connection,
             partner.platform_id,
@@ -309,5 +354,3 @@ async def eventually(condition: Callable[[], Any], seconds: float = 5) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
-
-

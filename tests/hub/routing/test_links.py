@@ -18,7 +18,11 @@ def rewritten(link: str) -> OnOurEndpoint | BehindTicket | None:
     ("target", "query", "repaired"),
     [
         (f"{THEIRS}?offset=50&limit=50", "offset=50&limit=50", False),
-        (f"{THEIRS}/?offset=50&date_from=2026-01-01T00:00:00%2B00:00", "offset=50&date_from=2026-01-01T00:00:00%2B00:00", False),
+        (
+            f"{THEIRS}/?offset=50&date_from=2026-01-01T00:00:00%2B00:00",
+            "offset=50&date_from=2026-01-01T00:00:00%2B00:00",
+            False,
+        ),
         (f"{THEIRS}?offset=50&cursor=a%2Fb", "offset=50&cursor=a%2Fb", False),
         ("?offset=50&limit=50", "offset=50&limit=50", False),
         (f"{THEIRS}?offset=50&date_from=None", "offset=50", False),

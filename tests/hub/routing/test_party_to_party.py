@@ -20,7 +20,8 @@ from tests.support.raw_http import raw_server
 SESSION = "/receiver/sessions/NL/CPO/S1"
 HOSTILE = (
     b'{ "kwh" :1.10,"total_cost":{"excl_vat":1E2 , "incl_vat":1.2100e+2},\r\n\t"id":"S1",  "party_id":"CPO","x_unknown":'
-    b'{"b":[1.0,-0,2.50],"a":"\\u00e9\\/ \\ud83d\\ude00"},"country_code" : "NL","zzz":null,"last_updated":"2026-03-01T12:00:00.000Z"} '
+    b'{"b":[1.0,-0,2.50],"a":"\\u00e9\\/ \\ud83d\\ude00"},"country_code" : "NL","zzz":null,'
+    b'"last_updated":"2026-03-01T12:00:00.000Z"} '
 )
 
 
@@ -33,7 +34,9 @@ async def net(hub_database: FreshDatabase) -> AsyncIterator[Network]:
 
 def session(**fields: Any) -> bytes:
     token = objects.cdr_token(country_code="DE", party_id="MSP")
-    return json.encode(objects.session(**{"country_code": "NL", "party_id": "CPO", "id": "S1", "cdr_token": token} | fields))
+    return json.encode(
+        objects.session(**{"country_code": "NL", "party_id": "CPO", "id": "S1", "cdr_token": token} | fields)
+    )
 
 
 @pytest.mark.rule("R-11", "R-15", "R-17", "R-18", "X-88", "X-89", "X-90", "R-14")
@@ -74,7 +77,9 @@ async def test_the_answer_comes_back_byte_for_byte_and_says_who_answered(net: Ne
         (503, 3000, 200),
     ],
 )
-async def test_a_refusal_of_the_receiver_comes_back_as_its_own(net: Network, status: int, code: int, shown: int) -> None:
+async def test_a_refusal_of_the_receiver_comes_back_as_its_own(
+    net: Network, status: int, code: int, shown: int
+) -> None:
     body = b'{"status_code":%d,"status_message":"their words","timestamp":"2026-01-01T00:00:00Z"}' % code
     net.emsp.answer = lambda seen: (status, {}, body)
     answer = await net.call(net.cpo, "PUT", SESSION, session(), to=EMSP)
@@ -103,7 +108,9 @@ ENVELOPE = b'{"status_code":2000,"timestamp":"2026-01-01T00:00:00Z"}'
         (504, b"<html>", 4003),
     ],
 )
-async def test_what_is_no_answer_of_ocpi_is_an_error_of_the_hub(net: Network, status: int, body: bytes, code: int) -> None:
+async def test_what_is_no_answer_of_ocpi_is_an_error_of_the_hub(
+    net: Network, status: int, body: bytes, code: int
+) -> None:
     net.emsp.answer = lambda seen: (status, {"WWW-Authenticate": "x"}, body)
     answer = await net.call(net.cpo, "PUT", SESSION, session(), to=EMSP)
     assert (answer.http_status, answer.status_code) == (200, code)
@@ -200,7 +207,9 @@ async def test_a_party_without_an_agreement_looks_like_an_unknown_one(hub_databa
         ("GET", "/receiver/sessions/DE/MSP/S1", b"", "URL"),
     ],
 )
-async def test_what_the_sender_does_not_own_goes_nowhere(net: Network, method: str, path: str, body: bytes, named: str) -> None:
+async def test_what_the_sender_does_not_own_goes_nowhere(
+    net: Network, method: str, path: str, body: bytes, named: str
+) -> None:
     answer = await net.call(net.cpo, method, path, body, to=EMSP)
     assert (answer.http_status, answer.status_code, net.emsp.seen) == (200, 2001, [])
     assert named in answer.message
@@ -288,7 +297,9 @@ async def test_a_list_is_crawled_through_the_hub(net: Network) -> None:
 @pytest.mark.rule("R-69", "R-71")
 async def test_a_link_without_offset_waits_behind_a_ticket_of_the_asker(net: Network) -> None:
     opaque = f"{net.emsp.endpoint('tokens', 'SENDER')}/page/77?c=%2F"
-    net.emsp.answer = lambda seen: accepted([], headers={} if "page" in seen.target else {"Link": f'<{opaque}>; rel="next"'})
+    net.emsp.answer = lambda seen: accepted(
+        [], headers={} if "page" in seen.target else {"Link": f'<{opaque}>; rel="next"'}
+    )
     first = await net.call(net.cpo, "GET", "/sender/tokens", to=EMSP)
     url = first.headers["link"].split("<")[1].split(">")[0]
     assert "page" not in url
@@ -298,7 +309,11 @@ async def test_a_link_without_offset_waits_behind_a_ticket_of_the_asker(net: Net
 
 
 async def test_what_is_not_built_yet_is_refused_with_a_sentence(net: Network) -> None:
-    for method, path in (("GET", "/sender/tokens"), ("GET", "/sender/locations/L1"), ("POST", "/sender/tokens/T/authorize")):
+    for method, path in (
+        ("GET", "/sender/tokens"),
+        ("GET", "/sender/locations/L1"),
+        ("POST", "/sender/tokens/T/authorize"),
+    ):
         answer = await net.call(net.cpo if "locations" not in path else net.emsp, method, path)
         assert (answer.http_status, answer.status_code) == (200, 4000)
         assert "OCPI-to" in answer.message
@@ -309,7 +324,9 @@ async def test_two_parties_of_one_platform_reach_each_other_through_the_hub(net:
     both = Partner(PartyId("FR", "ONE"), "CPO")
     async with raw_server(both.behave) as both.port:
         await register(net.database, net.keys, both, parties_of=[(both.party, "CPO"), (PartyId("FR", "TWO"), "EMSP")])
-        body = session(country_code="FR", party_id="ONE", cdr_token=objects.cdr_token(country_code="FR", party_id="TWO"))
+        body = session(
+            country_code="FR", party_id="ONE", cdr_token=objects.cdr_token(country_code="FR", party_id="TWO")
+        )
         answer = await net.call(both, "PUT", "/receiver/sessions/FR/ONE/S1", body, to=PartyId("FR", "TWO"))
         assert answer.status_code == 1000
         assert both.seen[0].routing == ("FR*TWO", "FR*ONE")
