@@ -25,6 +25,9 @@ from pydantic_core import PydanticCustomError
 NOT_AVAILABLE = "#NA"
 """transport_and_format, No data available: a required string whose value cannot exist (X-95)."""
 
+MAXIMUM_INTEGER = 2**53
+"""What every JSON parser reads without loss."""
+
 _DATETIME = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:Z|[+-]00:00)?", re.ASCII)
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _PRINTABLE_ASCII = r"^[\x20-\x7e]*$"
@@ -93,11 +96,8 @@ def _number(value: Any) -> Decimal:
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise wrong("must be a whole number")
-    if isinstance(value, Decimal) and (
-        not value.is_finite() or value.adjusted() > 18 or value != value.to_integral_value()
-    ):
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool) and Decimal(value).is_finite()
+    if not is_number or abs(value) > MAXIMUM_INTEGER or value != int(value):
         raise wrong("must be a whole number")
     return int(value)
 
