@@ -112,3 +112,14 @@ def test_a_path_leads_to_its_evse_and_connector() -> None:
     assert child(kept, levels_of(LOCATIONS, ONE_EVSE)) == kept["evses"][0]
     assert child(kept, levels_of(LOCATIONS, ONE_CONNECTOR)) == kept["evses"][0]["connectors"][0]
     assert child(kept, levels_of(LOCATIONS, ONE | {"evse_uid": "NO"})) is None
+
+
+@pytest.mark.rule("Y-02", "G-57")
+def test_ids_are_compared_without_case_and_kept_as_their_owner_spelled_them() -> None:
+    kept = objects.location(evses=[objects.evse(uid="evse-One")])
+    found = child(kept, levels_of(LOCATIONS, ONE | {"evse_uid": "EVSE-oNE"}))
+    assert found is not None
+    assert found["uid"] == "evse-One"
+    patch = {"status": "BLOCKED", "last_updated": LATER}
+    [evse] = changed(LOCATIONS, kept, Method.PATCH, ONE | {"evse_uid": "EVSE-ONE"}, patch)["evses"]
+    assert (evse["uid"], evse["status"]) == ("evse-One", "BLOCKED")
