@@ -1,11 +1,10 @@
 """The command line `ocpi-hub`. Exit codes: 0 done, 1 failed, 2 misuse. Secrets come by standard input, never as arguments."""
 
-import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,11 +16,11 @@ from hub.db.engine import DatabaseAway
 from hub.db.migrate import MigrationError
 from hub.demo.demo import DemoOptions, run_demo
 from hub.demo.processes import DemoFailed
+from hub.registration.invitations import InvitationRefused
 from hub.serve import Inherited
 from hub.settings import Settings, SettingsError, load
 from ocpi_modules.status import OcpiError
 
-Result = TypeVar("Result")
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 PartyOption = Annotated[
     list[str] | None, typer.Option("--party", help="ROLE:COUNTRY/PARTY, for example CPO:NL/ABC; may be repeated.")
@@ -69,7 +68,11 @@ def invite(
 ) -> None:
     """Make a Token A for a partner and say where it registers."""
     parties = commands.parties_of(party or [], role, country_code, party_id)
-    _told(lambda settings: _show_invitation(_run(commands.invite(settings, parties, commands.duration(expires))), json))
+    _told(
+        lambda settings: _show_invitation(
+            commands.run(commands.invite(settings, parties, commands.duration(expires))), json
+        )
+    )
 
 
 @app.command()
@@ -86,9 +89,59 @@ def connect(
     token_a = sys.stdin.readline().strip()
     _told(
         lambda settings: _print(
-            _run(commands.connect(settings, versions_url, token_a, parties)), json, f"Registered with {versions_url}."
+            commands.run(commands.connect(settings, versions_url, token_a, parties)),
+            json,
+            f"Registered with {versions_url}.",
         )
     )
+
+
+platform_app = typer.Typer(no_args_is_help=True, help="Partners' platforms.")
+agreement_app = typer.Typer(no_args_is_help=True, help="Who may exchange what with whom.")
+app.add_typer(platform_app, name="platform")
+app.add_typer(agreement_app, name="agreement")
+
+
+@platform_app.command("list")
+def platform_list(json: Json = False) -> None:
+    """Every platform with its parties and states."""
+    _told(lambda settings: _table(commands.run(commands.list_platforms(settings)), json))
+
+
+@platform_app.command("unregister")
+def platform_unregister(
+    party: Annotated[str, typer.Option(help="A party of the platform: NL/ABC.")], json: Json = False
+) -> None:
+    """End a registration: the partner is told, both tokens die, its parties are SUSPENDED; it may be invited again."""
+    named = commands.party(party)
+    _told(
+        lambda settings: _print(commands.run(commands.unregister(settings, named)), json, f"{named} is unregistered.")
+    )
+
+
+@agreement_app.command("set")
+def agreement_set(
+    cpo: Annotated[str, typer.Option(help="NL/ABC")],
+    emsp: Annotated[str, typer.Option(help="DE/XYZ")],
+    module: Annotated[list[str] | None, typer.Option(help="One module; may be repeated; all when left out.")] = None,
+    json: Json = False,
+) -> None:
+    """Let a CPO and an eMSP exchange messages."""
+    pair = commands.party(cpo), commands.party(emsp)
+    modules = commands.modules(module or [])
+    _told(
+        lambda settings: _print(
+            commands.run(commands.set_agreement(settings, *pair, modules)),
+            json,
+            f"{pair[0]} and {pair[1]} may exchange.",
+        )
+    )
+
+
+@agreement_app.command("list")
+def agreement_list(json: Json = False) -> None:
+    """Every agreement."""
+    _told(lambda settings: _table(commands.run(commands.list_agreements(settings)), json))
 
 
 @app.command()
@@ -120,16 +173,17 @@ def _told(work: Callable[[Settings], Any]) -> None:
         _fail(*error.sentences, code=2)
     except OcpiError as error:
         _fail(error.message)
-    except (CommandFailed, EmbeddedPostgresError, MigrationError, DatabaseAway) as error:
+    except (CommandFailed, InvitationRefused, EmbeddedPostgresError, MigrationError, DatabaseAway) as error:
         _fail(str(error))
-
-
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    return asyncio.run(work)
 
 
 def _print(result: dict[str, Any], json: bool, sentence: str) -> None:
     typer.echo(commands.as_json(result) if json else sentence)
+
+
+def _table(rows: list[dict[str, Any]], json: bool) -> None:
+    for row in rows:
+        typer.echo(commands.as_json(row) if json else "  ".join(str(value) for value in row.values()))
 
 
 def _show_invitation(invitation: dict[str, Any], json: bool) -> None:

@@ -4,24 +4,29 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
 
+from hub.agreements import repository as agreements
 from hub.app import running_hub
 from hub.db import migrate as migrations
 from hub.db.embedded import open_embedded
+from hub.parties.platforms import Platform
+from hub.registration import invitations
 from hub.serve import Inherited, Parent, serve_alone, serve_as_worker
 from hub.settings import Settings
 from ocpi_modules import json
 from ocpi_modules.http import openapi as documents
 from ocpi_modules.http.paths import versions_url
 from ocpi_modules.message import PartyId
-from ocpi_modules.spec import Role
+from ocpi_modules.spec import ModuleID, Role
+
+Result = TypeVar("Result")
 
 _DURATION = re.compile(r"^(\d{1,5})([dhm])$")
 _PARTY = re.compile(r"^(?P<role>[A-Z]+):(?P<country>[A-Za-z]{2})/(?P<party>[A-Za-z0-9]{3})$")
@@ -45,9 +50,9 @@ def serve(settings: Settings, workers: int, screen: Console) -> None:
 
     with _database_ready(settings), _taken_port_told(settings):
         if workers == 1:
-            asyncio.run(serve_alone(settings, now, started))
+            run(serve_alone(settings, now, started))
         else:
-            asyncio.run(_serve_many(settings, workers, started))
+            run(_serve_many(settings, workers, started))
 
 
 async def _serve_many(settings: Settings, workers: int, started: Any) -> None:
@@ -56,7 +61,7 @@ async def _serve_many(settings: Settings, workers: int, started: Any) -> None:
 
 def work(settings: Settings, inherited: Inherited) -> None:
     """One worker; the parent saw to the database."""
-    asyncio.run(serve_as_worker(settings, now, inherited))
+    run(serve_as_worker(settings, now, inherited))
 
 
 def migrate(settings: Settings) -> dict[str, Any]:
@@ -70,15 +75,92 @@ def migrate(settings: Settings) -> dict[str, Any]:
 async def invite(settings: Settings, parties: list[tuple[Role, PartyId]], expires: timedelta) -> dict[str, Any]:
     """A Token A for these parties."""
     async with _quiet_hub(settings) as hub:
-        invitation = await hub.invitations.invite(parties, expires)
-    return {"token_a": invitation.token_a, "versions_url": invitation.versions_url}
+        token_a, url = await invitations.invite(
+            hub.database, settings.keys, now, settings.public_url, settings.hub_party, parties, expires=expires
+        )
+    return {"token_a": token_a, "versions_url": url}
 
 
 async def connect(settings: Settings, url: str, token_a: str, parties: list[tuple[Role, PartyId]]) -> dict[str, Any]:
     """Register with a partner as the Sender."""
     async with _quiet_hub(settings) as hub:
-        platform = await hub.handshake.connect(url, token_a, parties)
-    return {"platform": str(platform.id)}
+        platform_id = await hub.registration.connect(url, token_a, parties)
+    return {"platform": str(platform_id)}
+
+
+async def list_platforms(settings: Settings) -> list[dict[str, Any]]:
+    """Every platform with its parties and states."""
+    async with _quiet_hub(settings) as hub:
+        return [_platform(platform) for platform in hub.directory.platforms()]
+
+
+def _platform(platform: Platform) -> dict[str, Any]:
+    parties = [f"{party.role}:{party.country_code}/{party.party_id}" for party in platform.parties]
+    return {
+        "platform": str(platform.id),
+        "name": platform.name,
+        "state": platform.state,
+        "connection": platform.connection,
+        "versions_url": platform.versions_url,
+        "parties": parties,
+    }
+
+
+async def unregister(settings: Settings, party: PartyId) -> dict[str, Any]:
+    """End the registration of the platform this party is on: told to the partner, then ended here whatever it says (C-41)."""
+    async with _quiet_hub(settings) as hub:
+        platform = await hub.directory.platform_of(party)
+        if platform is None:
+            raise CommandFailed(f"{party} is not known here; `ocpi-hub platform list` shows who is.")
+        confirmed = await hub.registration.unregister_platform(platform.id)
+    return {"platform": str(platform.id), "partner_confirmed": confirmed}
+
+
+async def set_agreement(settings: Settings, cpo: PartyId, emsp: PartyId, modules: list[ModuleID]) -> dict[str, Any]:
+    """Let two parties exchange these modules, all when none is named."""
+    async with _quiet_hub(settings) as hub, hub.database.transaction() as connection:
+        await agreements.put_agreement(connection, cpo, emsp, modules)
+    return {"cpo": str(cpo), "emsp": str(emsp), "modules": [str(module) for module in modules]}
+
+
+async def list_agreements(settings: Settings) -> list[dict[str, Any]]:
+    """Every agreement."""
+    async with _quiet_hub(settings) as hub, hub.database.connection() as connection:
+        found = await agreements.all_agreements(connection)
+    return [
+        {"parties": sorted(str(party) for party in pair), "modules": sorted(str(module) for module in modules)}
+        for pair, modules in found.items()
+    ]
+
+
+def party(text: str) -> PartyId:
+    """NL/ABC or NL*ABC."""
+    match = re.match(r"^([A-Za-z]{2})[/*]([A-Za-z0-9]{3})$", text)
+    if match is None:
+        raise typer.BadParameter(f"{text} is not COUNTRY/PARTY, for example NL/ABC.")
+    return PartyId.of(match[1], match[2])
+
+
+def modules(given: list[str]) -> list[ModuleID]:
+    """Module ids by name."""
+    unknown = [name for name in given if name not in ModuleID.__members__]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]} is no module; modules are {', '.join(ModuleID.__members__)}.")
+    return [ModuleID(name) for name in given]
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run on uvloop where it exists (it is half the cost of a request)."""
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        return runner.run(work)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def openapi(folder: Path) -> list[Path]:

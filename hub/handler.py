@@ -1,9 +1,10 @@
 """The map of the hub: every request that comes in is authenticated, decided, and taken by one of seven routes."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from hub.parties.directory import Directory
-from hub.parties.platforms import Caller
+from hub.parties.platforms import Caller, Platform
 from hub.routing.decide import (
     BroadcastPush,
     GetAll,
@@ -33,7 +34,7 @@ class OwnModules(Protocol):
 
 
 class HubHandler:
-    """Implements `ocpi_modules.message.Handler`."""
+    """Implements `ocpi_modules.message.Handler`. `seen` hears of every authenticated request (H-14)."""
 
     def __init__(
         self,
@@ -42,15 +43,18 @@ class HubHandler:
         own_modules: OwnModules,
         party_to_party: PartyToPartyRoute,
         tickets: Tickets,
+        seen: Callable[[Platform], None],
     ) -> None:
         self._directory = directory
         self._own_modules = own_modules
         self._party_to_party = party_to_party
         self._tickets = tickets
+        self._seen = seen
 
     async def handle(self, request: OcpiRequest) -> OcpiResponse:
         """Answer one request. Raises OcpiError; a refusal of a functional module says that it is the hub's (R-26)."""
         caller = await self._directory.authenticate(request)
+        self._seen(caller.platform)
         try:
             return await self._route(request, caller)
         except OcpiError as refusal:

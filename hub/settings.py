@@ -74,6 +74,7 @@ _WAYS_OUT = {
     "secret_key_previous": "is the former HUB_SECRET_KEY: 32 bytes in Base64, or left out",
     "allow_insecure": "is `true` or `false`",
     "default_policy": "is `agreement` or `open`",
+    "postgres_bin": "is the folder of the programs `postgres` and `initdb` for an embedded database, or left out",
     "name": "is the hub's name as its partners read it, 1 to 100 characters",
     "website": "is the address of the hub's website, at most 255 characters",
     "logo": "is the address of the hub's logo, ending in .gif, .jpeg, .png or .svg, at most 255 characters",
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     secret_key: SecretKey
     secret_key_previous: SecretKey | None = None
     allow_insecure: bool = False
+    postgres_bin: Path | None = None
     default_policy: Literal["agreement", "open"] = "agreement"
     name: Annotated[str, Field(min_length=1, max_length=100)] = "OCPI hub"
     website: Annotated[str, Field(pattern=r"^https?://", max_length=255)] | None = None

@@ -46,6 +46,7 @@ class ClientInfoStatus:
         self._clock = clock
         self._failures: dict[UUID, int] = {}
         self._seen: dict[UUID, datetime] = {}
+        self._heard: dict[UUID, datetime] = {}
         self._changes: dict[UUID, Connection] = {}
         self._pushes: OrderedDict[_PushKey, ClientInfoView] = OrderedDict()
         self._something_changed = asyncio.Event()
@@ -56,11 +57,16 @@ class ClientInfoStatus:
     def seen(self, platform: Platform) -> None:
         """A request came from the platform, or a call to it succeeded."""
         self._failures.pop(platform.id, None)
-        self._seen[platform.id] = self._clock()
+        self._heard[platform.id] = self._seen[platform.id] = self._clock()
         if platform.registered and platform.connection is not Connection.CONNECTED:
             self._change(platform.id, Connection.CONNECTED)
         elif self._changes.get(platform.id) is Connection.OFFLINE:
             del self._changes[platform.id]
+
+    def last_heard(self, platform: Platform) -> datetime | None:
+        """When the platform last called or answered, as far as this process knows."""
+        heard = self._heard.get(platform.id)
+        return max((at for at in (heard, platform.last_seen) if at), default=None)
 
     def failed(self, platform: Platform) -> None:
         """A call found no connection (not: a timeout of an answer, H-15). The second in a row makes it OFFLINE."""

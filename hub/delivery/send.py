@@ -69,7 +69,7 @@ class RoutedMessage:
 
 
 class DoorOut:
-    """`report(platform, reached)` hears of every attempt that tells whether a platform is connected."""
+    """`report(platform, reached)` hears of every attempt that tells whether a platform is connected; a timeout does not."""
 
     def __init__(
         self,
@@ -88,7 +88,8 @@ class DoorOut:
         if url is None:
             return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
         outcome = await self._attempt(_outgoing(message, platform, url), self._seconds(message, platform))
-        self._report(platform, not isinstance(outcome, Unreachable | TimedOut))
+        if not isinstance(outcome, TimedOut):
+            self._report(platform, not isinstance(outcome, Unreachable))
         return outcome
 
     async def _attempt(self, request: OutgoingRequest, seconds: float) -> Outcome:

@@ -10,6 +10,8 @@ LOCATION_ID = "DEMO-SITE"
 EVSE_UID = "DEMO-EVSE-1"
 EVSE_ID = "NL*SIM*E0001"
 TARIFF_ID = "DEMO-TARIFF"
+CHARGE_WH = 1050
+"""The car takes this much and stays plugged in: what follows is parking."""
 MADE_AT = "2026-01-01T00:00:00Z"
 
 
@@ -72,9 +74,9 @@ def location() -> dict[str, Any]:
 
 def adapter_config() -> dict[str, Any]:
     """The file ADAPTER_CONFIG names."""
-    connection = {"connector_id": 1, "location_id": LOCATION_ID, "evse_uid": EVSE_UID}
+    connector = {"connector_id": 1, "location_id": LOCATION_ID, "evse_uid": EVSE_UID}
     return {
         "locations": [location()],
         "tariffs": [tariff()],
-        "chargers": [{"charger_id": CHARGER_ID, "evses": [connection]}],
+        "chargers": [{"id": CHARGER_ID, "connectors": [connector]}],
     }

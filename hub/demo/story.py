@@ -13,7 +13,7 @@ from hub.demo.processes import DemoFailed
 from hub.demo.screen import Screen
 from hub.demo.stage import Stage
 
-ENERGY_TARGET = Decimal(1)
+ENERGY_TARGET = Decimal(site.CHARGE_WH) / 1000
 STEP_SECONDS = 30
 CHARGE_SECONDS = 90
 

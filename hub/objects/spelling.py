@@ -5,7 +5,7 @@ look into are raw bytes; strings remember their bytes. `write` puts the same byt
 """
 
 from collections.abc import Collection
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -53,7 +53,7 @@ def _open(name: str, raw: bytes, arrays: Collection[str], texts: Collection[str]
     if raw == b"null":
         return None
     if raw[:1] == b"[":
-        entries = cast(list[msgspec.Raw], _ARRAY.decode(raw))
+        entries = _ARRAY.decode(raw)
         return [_entry(name, bytes(entry), arrays, texts) for entry in entries]
     return Text.of(raw) if raw[:1] == b'"' and name in texts else raw
 

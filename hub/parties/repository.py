@@ -35,6 +35,11 @@ class PartyEntry:
     business_details: dict[str, Any]
 
 
+async def is_reachable(connection: Connection) -> None:
+    """Whether PostgreSQL answers at all."""
+    await connection.execute("SELECT 1")
+
+
 async def changed_platforms(connection: Connection, after: int) -> list[Row]:
     """Platforms changed after this revision, with endpoints, parties and token MACs, oldest change first."""
     rows: list[Row] = await connection.fetch(_PLATFORM + " WHERE p.revision > $1 ORDER BY p.revision", after)

@@ -43,14 +43,14 @@ POINTS: dict[str, Point] = {
     "hub: CDR journalled, not forwarded": Point("hub", "hub.clearing.journal.CdrJournal._take", False),
     "hub: CDR answered by the receiver, not recorded": Point("hub", "hub.clearing.journal.CdrJournal._record", True),
     "hub: CDR delivered and recorded, CPO not answered": Point("hub", "hub.clearing.journal.CdrJournal._record", False),
-    "hub: session about to be forwarded": Point(
-        "hub", "hub.delivery.send.DoorOut.send", True, _module_is("sessions")
-    ),
+    "hub: session about to be forwarded": Point("hub", "hub.delivery.send.DoorOut.send", True, _module_is("sessions")),
     "hub: session forwarded, CPO not answered": Point(
         "hub", "hub.delivery.send.DoorOut.send", False, _module_is("sessions")
     ),
     "emsp: CDR received, not kept": Point("emsp", "hub.demo.emsp_folder.EmspFolder.keep", True, _module_is("cdrs")),
-    "emsp: CDR kept, not acknowledged": Point("emsp", "hub.demo.emsp_folder.EmspFolder.keep", False, _module_is("cdrs")),
+    "emsp: CDR kept, not acknowledged": Point(
+        "emsp", "hub.demo.emsp_folder.EmspFolder.keep", False, _module_is("cdrs")
+    ),
     "emsp: session kept, not acknowledged": Point(
         "emsp", "hub.demo.emsp_folder.EmspFolder.keep", False, _module_is("sessions")
     ),

@@ -6,7 +6,7 @@ Effects are counted in the eMSP's own raw log, energy is compared with the simul
 import contextlib
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,8 @@ class PatientStory(Story):
 
 
 @pytest.fixture
-def quiet() -> Iterator[Screen]:
-    yield Screen(quiet_output=True)
+def quiet() -> Screen:
+    return Screen(quiet_output=True)
 
 
 @pytest.mark.timeout(180)
@@ -95,7 +95,9 @@ def cdr_effects(emsp: Path) -> list[str]:
     """The ids of the CDRs that had an effect, by the eMSP's raw log and by what it keeps."""
     kept = {json.decode(path.read_bytes())["id"] for path in (emsp / "objects" / "cdrs").glob("*.json")}
     lines = [json.decode(line) for line in (emsp / "raw.jsonl").read_bytes().splitlines()]
-    posted = [json.decode(line["body"].encode()) for line in lines if (line["module"], line["method"]) == ("cdrs", "POST")]
+    posted = [
+        json.decode(line["body"].encode()) for line in lines if (line["module"], line["method"]) == ("cdrs", "POST")
+    ]
     assert len({json.encode(cdr) for cdr in posted}) == 1, "the same CDR was sent with different content"
     assert {cdr["id"] for cdr in posted} == kept
     assert isinstance(posted[0]["total_energy"], Decimal | int)

@@ -264,7 +264,13 @@ async def network(
             traces=Traces(_Log(traces)),
             public_url=url,
         )
-        edge.handler = HubHandler(directory=directory, own_modules=OwnModules(), party_to_party=route, tickets=tickets)
+        edge.handler = HubHandler(
+            directory=directory,
+            own_modules=OwnModules(),
+            party_to_party=route,
+            tickets=tickets,
+            seen=lambda platform: None,
+        )
         yield Network(
             listening.port,
             database,
