@@ -140,58 +140,52 @@ def _valid(at: datetime, value: Decimal) -> Reading | None:
 
 
 def _rescaled(begin: Reading | None, readings: list[Reading], stop: Reading | None, meter: _Meter) -> list[Reading]:
-    """Values that only fit when divided or multiplied by 1000 are repaired, when the values in Wh by definition confirm
-    it (R37). A set on another basis is left for `_rebased`."""
-    if begin is None or not readings or _moves_as(begin, readings, stop, meter):
+    """Values that only fit when divided or multiplied by 1000 are repaired (R37): only when then every value fits between
+    its neighbours and the start and stop values, which are Wh by definition."""
+    if begin is None:
         return readings
-
-    def fits(reading: Reading) -> bool:
-        if not begin.value <= reading.value <= begin.value + meter.reach(begin.at, reading.at):
-            return False
-        if stop is None or not meter.follows(begin, stop):
-            return True
-        most = stop.value + _tolerance(stop.value - begin.value)
-        return stop.value - meter.reach(reading.at, stop.at) <= reading.value <= most
-
-    result: list[Reading] = []
+    result, last = [], begin
     for reading in readings:
-        scaled = [replace(reading, value=reading.value * factor) for factor in FACTORS]
-        fitting = [candidate for candidate in scaled if fits(candidate)]
-        repairable = not fits(reading) and len(fitting) == 1 and _close_to(begin, fitting[0], reading, stop)
-        result.append(fitting[0] if repairable else reading)
-        if repairable:
-            meter.flags.add(Flag.unit_corrected)
+        candidates = [reading, *(replace(reading, value=reading.value * factor) for factor in FACTORS)]
+        fitting = [each for each in candidates if _fits(each, begin, stop, meter) and meter.follows(last, each)]
+        if not fitting or (len(fitting) > 1 and fitting[0] is not reading):
+            return readings
+        last = fitting[0]
+        result.append(last)
+    if result != readings:
+        meter.flags.add(Flag.unit_corrected)
     return result
 
 
-def _close_to(begin: Reading, repaired: Reading, raw: Reading, stop: Reading | None) -> bool:
-    """A repair must bring the value near the start value (or the stop), not merely into a wide range."""
-    anchors = [anchor.value for anchor in (begin, stop) if anchor is not None]
-    return any(abs(repaired.value - anchor) < abs(raw.value - anchor) for anchor in anchors)
-
-
-def _moves_as(begin: Reading, readings: list[Reading], stop: Reading | None, meter: _Meter) -> bool:
-    """Whether the samples stand far from the start value, yet move as it does up to the stop (R39)."""
-    first, last = readings[0], readings[-1]
-    far = not begin.value - TOLERANCE <= first.value <= begin.value + meter.reach(begin.at, first.at)
-    if not far or stop is None or len(readings) < 2:
+def _fits(reading: Reading, begin: Reading, stop: Reading | None, meter: _Meter) -> bool:
+    if not meter.follows(begin, reading):
         return False
-    difference = (stop.value - begin.value) - (last.value - first.value)
-    return -TOLERANCE <= difference <= meter.reach(begin.at, first.at) + meter.reach(last.at, stop.at)
+    if stop is None or not meter.follows(begin, stop):
+        return True
+    most = stop.value + _tolerance(stop.value - begin.value)
+    return stop.value - meter.reach(reading.at, stop.at) <= reading.value <= most
 
 
 def _rebased(begin: Reading | None, readings: list[Reading], stop: Reading | None, meter: _Meter) -> list[Reading]:
-    """Samples of another basis (lifetime or per session) moved onto that of the start value (R39)."""
+    """Samples of another basis (lifetime or per session) moved onto that of the start value (R39).
+
+    They stand far from the start value, yet move believably. What was charged before the first and after the last of them
+    is known from the stop value and shared by time; without a stop it counts as nothing.
+    """
     if begin is None or not readings:
         return readings
-    first = readings[0]
-    if begin.value - TOLERANCE <= first.value <= begin.value + meter.reach(begin.at, first.at):
-        return readings
+    first, last = readings[0], readings[-1]
+    near = begin.value - TOLERANCE <= first.value <= begin.value + meter.reach(begin.at, first.at)
     alike = all(meter.follows(earlier, later) for earlier, later in pairwise(readings))
-    if not alike or (len(readings) == 1 and stop is None):
+    if near or not alike or len(readings) == 1:
         return readings
     meter.flags.add(Flag.other_basis)
-    return [replace(reading, value=reading.value - first.value + begin.value) for reading in readings]
+    unseen = NOTHING
+    if stop is not None and meter.follows(begin, stop):
+        before, after = hours(begin.at, first.at), hours(last.at, stop.at)
+        unseen = max((stop.value - begin.value) - (last.value - first.value), NOTHING)
+        unseen = unseen * before / (before + after) if before > 0 and after > 0 else NOTHING
+    return [replace(reading, value=reading.value - first.value + begin.value + unseen) for reading in readings]
 
 
 def _tolerance(energy: Decimal) -> Decimal:

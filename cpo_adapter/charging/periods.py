@@ -70,20 +70,13 @@ def stretches(transaction: Transaction, energy: Energy) -> list[Period]:
     result = []
     if reserved_at is not None and reserved_at < start:
         result.append(Period(reserved_at, start, kind=PeriodKind.RESERVATION, tariff_id=tariff["id"]))
+    before = Decimal(0)
     for (begin, kind), (until, _) in pairwise(borders):
-        used = energy.until(until) - energy.until(begin)
-        rounded = kwh(energy.until(until)) - kwh(energy.until(begin))
-        result.append(
-            Period(
-                begin,
-                until,
-                rounded,
-                kind,
-                _power(begin, until, used) if restricted & {"min_power", "max_power"} else None,
-                _current(transaction, begin, until) if restricted & {"min_current", "max_current"} else None,
-                tariff["id"],
-            )
-        )
+        after = energy.until(until)
+        power = _power(begin, until, after - before) if restricted & {"min_power", "max_power"} else None
+        current = _current(transaction, begin, until) if restricted & {"min_current", "max_current"} else None
+        result.append(Period(begin, until, kwh(after) - kwh(before), kind, power, current, tariff["id"]))
+        before = after
     return result
 
 
