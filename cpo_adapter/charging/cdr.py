@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from cpo_adapter.charging.energy import measure
-from cpo_adapter.charging.flags import HOLDING, remark
+from cpo_adapter.charging.flags import HOLDING, Flag, remark
 from cpo_adapter.charging.periods import charging_periods, priced
 from cpo_adapter.charging.session import price_object, status_of
 from cpo_adapter.charging.signed import signed_data
@@ -41,6 +41,8 @@ def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: 
         cost = priced(transaction, energy)
     except Unpriceable as error:
         raise CdrHeld(f"The tariff cannot be applied: {error.reason}.") from error
+    signed, complete = signed_data(transaction)
+    flags |= frozenset() if complete else {Flag.signed_left_out}
     cdr: dict[str, Any] = {
         "country_code": party.country_code,
         "party_id": party.party_id,
@@ -56,7 +58,7 @@ def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: 
         "currency": cost.currency,
         "tariffs": opening.tariffs[:1],
         "charging_periods": charging_periods(cost.periods),
-        "signed_data": signed_data(transaction),
+        "signed_data": signed,
         "total_cost": price_object(cost.total),
         "total_fixed_cost": price_object(cost.fixed),
         "total_energy": to_ocpi_number(cost.total_energy),
@@ -70,6 +72,18 @@ def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: 
         "last_updated": format_datetime(last_updated),
     }
     return {name: value for name, value in cdr.items() if value is not None}
+
+
+def to_credit_cdr(cdr: dict[str, Any], credit_id: str, last_updated: datetime) -> dict[str, Any]:
+    """The Credit CDR that takes `cdr` back (R71, D-04, D-08): its data under another id, only total_cost negative."""
+    return {
+        **cdr,
+        "id": credit_id,
+        "total_cost": {name: -amount for name, amount in cdr["total_cost"].items()},
+        "credit": True,
+        "credit_reference_id": cdr["id"],
+        "last_updated": format_datetime(last_updated),
+    }
 
 
 def is_worth_a_cdr(cdr: dict[str, Any], least_energy_wh: Decimal = LEAST_ENERGY) -> bool:

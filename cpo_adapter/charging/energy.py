@@ -89,6 +89,8 @@ def measure(transaction: Transaction) -> Energy:
     readings = _rebased(begin, _rescaled(begin, readings, stop, meter), stop, meter)
     if stop is None and not readings:
         return _estimated(samples, start, end, meter)
+    if begin is None:
+        meter.flags.add(Flag.energy_estimated if readings else Flag.energy_unknown)
     steps = _steps(begin, readings, stop, meter)
     if stop is None and end == transaction.end:
         meter.flags.add(Flag.last_sample)
@@ -146,11 +148,12 @@ def _rescaled(begin: Reading | None, readings: list[Reading], stop: Reading | No
         return readings
     result, last = [], begin
     for reading in readings:
-        candidates = [reading, *(replace(reading, value=reading.value * factor) for factor in FACTORS)]
-        fitting = [each for each in candidates if _fits(each, begin, stop, meter) and meter.follows(last, each)]
-        if not fitting or (len(fitting) > 1 and fitting[0] is not reading):
+        as_it_is = meter.follows(last, reading) and _fits(reading, begin, stop, meter)
+        scaled = [] if as_it_is else [replace(reading, value=reading.value * factor) for factor in FACTORS]
+        fitting = [each for each in scaled if meter.follows(last, each) and _fits(each, begin, stop, meter)]
+        if not as_it_is and len(fitting) != 1:
             return readings
-        last = fitting[0]
+        last = reading if as_it_is else fitting[0]
         result.append(last)
     if result != readings:
         meter.flags.add(Flag.unit_corrected)

@@ -23,6 +23,7 @@ class Flag(StrEnum):
     energy_unknown = "no meter value known"
     start_missing = "no start was received"
     stop_before_start = "stop is before start"
+    signed_left_out = "signed values were left out, too long or too many for OCPI"
     samples_truncated = "too many meter samples, the oldest were left out"
 
 

@@ -18,7 +18,7 @@ from ocpi_modules.types import format_datetime
 
 CURRENT = "Current.Import"
 WAKING_POWER = Decimal(100)
-MOST_KNOTS = 500
+MOST_KNOTS = 300
 MOMENTARY = timedelta(minutes=15)
 KINDS = {
     "Charging": PeriodKind.CHARGING,

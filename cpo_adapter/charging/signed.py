@@ -16,6 +16,7 @@ LONGEST_KEY = 512
 LONGEST_METHOD = 36
 NATURES = {"Transaction.Begin": "Start", "Transaction.End": "End"}
 NAMELESS = "UNKNOWN"
+MOST_INTERMEDIATE = 100
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,25 @@ class _Signed:
     public_key: str | None
 
 
-def signed_data(transaction: Transaction) -> dict[str, Any] | None:
-    """The SignedData of the CDR, or None without signed values. A text over 5000 characters has no place in OCPI and is
-    left out, never cut."""
+def signed_data(transaction: Transaction) -> tuple[dict[str, Any] | None, bool]:
+    """The SignedData of the CDR, None without signed values, and whether all of them are in it.
+
+    A text over 5000 characters has no place in OCPI and is left out, never cut; so are intermediate values after the
+    hundredth.
+    """
     found = [_read(sample, "Intermediate") for sample in _signed(transaction.samples)]
     found += [_read(sample, "End") for sample in _signed(transaction.stop_samples)]
-    unique = list({(value.nature, value.text): value for value in found}.values())
-    fitting = [value for value in unique if value.text and max(len(value.text), len(value.plain)) <= LONGEST_VALUE]
+    unique = list({(value.nature, value.text): value for value in found if value.text}.values())
+    between = [value for value in unique if value.nature == "Intermediate"][MOST_INTERMEDIATE:]
+    fitting = [v for v in unique if max(len(v.text), len(v.plain)) <= LONGEST_VALUE and v not in between]
+    complete = len(fitting) == len(unique)
     if not fitting:
-        return None
+        return None, complete
     keys = [value.public_key for value in fitting] + [transaction.opening.public_key]
     key = next((key for key in keys if key and len(key) <= LONGEST_KEY), None)
     values = [{"nature": v.nature, "plain_data": v.plain, "signed_data": v.text} for v in fitting]
     with_key = {"public_key": key} if key else {}
-    return {"encoding_method": fitting[0].method, **with_key, "signed_values": values}
+    return {"encoding_method": fitting[0].method, **with_key, "signed_values": values}, complete
 
 
 def _signed(samples: Iterable[Sample]) -> list[Sample]:

@@ -4,6 +4,7 @@ A Transaction holds facts only, in sets with an order of their own, so that what
 session, CDR) depends on what is known and never on how it arrived.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -131,7 +132,8 @@ def apply(transaction: Transaction, fact: Fact) -> Transaction:
         case Started():
             return replace(transaction, started=_first(transaction.started, repaired(fact)))
         case Stopped():
-            return replace(transaction, stops=_with_stop(transaction.stops, _with_sane_samples(repaired(fact))))
+            sane = _with_sane_samples(repaired(fact), timedelta(0))
+            return replace(transaction, stops=_with_stop(transaction.stops, sane))
         case Sampled():
             return _with_samples(transaction, fact)
         case StatusReported():
@@ -140,6 +142,22 @@ def apply(transaction: Transaction, fact: Fact) -> Transaction:
             known = transaction.orphaned
             earlier = known is not None and (known.at, known.received_at) <= (fact.at, fact.received_at)
             return transaction if earlier else replace(transaction, orphaned=fact)
+
+
+def corrected(fact: Fact, offset: timedelta) -> Fact:
+    """A fact to be stored, its times and those of its samples made believable with a known offset of the charger's clock
+    (ours minus the charger's, R23). Times that are believable stay, so `apply` needs no offset later."""
+    match fact:
+        case Started():
+            return repaired(fact, offset)
+        case StatusReported():
+            return repaired(fact, offset)
+        case Stopped():
+            return _with_sane_samples(repaired(fact, offset), offset)
+        case Sampled():
+            return replace(fact, samples=tuple(repaired(each, offset, fact.received_at) for each in fact.samples))
+        case Orphaned():
+            return fact
 
 
 def repaired(fact: Dated, offset: timedelta = timedelta(0), received_at: datetime | None = None) -> Dated:
@@ -206,8 +224,8 @@ def _arrival(stop: Stopped) -> tuple[datetime, str]:
     return stop.received_at, repr(stop)
 
 
-def _with_sane_samples(fact: Stopped) -> Stopped:
-    return replace(fact, samples=tuple(repaired(s, timedelta(0), fact.received_at) for s in fact.samples))
+def _with_sane_samples(fact: Stopped, offset: timedelta) -> Stopped:
+    return replace(fact, samples=tuple(repaired(sample, offset, fact.received_at) for sample in fact.samples))
 
 
 def _with_samples(transaction: Transaction, fact: Sampled) -> Transaction:
@@ -223,16 +241,16 @@ def _with_samples(transaction: Transaction, fact: Sampled) -> Transaction:
 
 def _united(known: tuple[Ordered, ...], more: Iterable[Ordered], most: int) -> tuple[Ordered, ...]:
     """Both as one set in the order of time, the latest `most` of it."""
-    united = {*known, *more}
-    if len(united) == len(known):
-        return known
-    ordered = list(united)
-    ordered.sort(key=place)
-    return tuple(ordered[-most:])
+    united = list(known)
+    for item in more:
+        at = bisect_left(united, place(item), key=place)
+        if at == len(united) or united[at] != item:
+            united.insert(at, item)
+    return known if len(united) == len(known) else tuple(united[-most:])
 
 
 def place(item: Sample | StatusReported) -> tuple[datetime, tuple[str, ...]]:
-    """The order of samples and statuses: time, then a fixed order of their own."""
+    """The order of samples and statuses: time, then a fixed order of their own, in which only equals are alike."""
     if isinstance(item, Sample):
         return item.at, (
             item.measurand,
@@ -242,5 +260,8 @@ def place(item: Sample | StatusReported) -> tuple[datetime, tuple[str, ...]]:
             item.format,
             item.unit,
             item.raw_value,
+            str(item.value),
+            str(item.raw_at),
         )
-    return item.at or item.received_at, (item.status, item.received_at.isoformat(), item.error_code, item.info)
+    at = item.at or item.received_at
+    return at, (item.status, item.error_code, item.info, str(item.received_at), str(item.at), str(item.raw_at))

@@ -132,7 +132,9 @@ def _check_pair(earlier: Period, later: Period, path: str) -> None:
 def stretches(periods: Sequence[Period], tariffs: Sequence[Tariff], zone: tzinfo | None) -> list[list[Stretch]]:
     """For each period (with its tariff) its stretches, cut at every clock, duration and kWh limit of that tariff."""
     begun = next((seconds(p.start) for p in periods if p.kind is not PeriodKind.RESERVATION), Fraction(0))
-    limits = {t.id: _limits(t, periods[0].start, periods[-1].end, begun, zone) for t in tariffs}
+    limits = {
+        t.id: _limits(t, periods[0].start, periods[-1].end, begun, zone) for t in {t.id: t for t in tariffs}.values()
+    }
     result: list[list[Stretch]] = []
     energy, left = Fraction(0), MOST_LOOKUPS
     for period, tariff in zip(periods, tariffs, strict=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cpo_adapter.charging.cdr import CdrHeld, is_worth_a_cdr, ready_for_cdr, to_cdr
+from cpo_adapter.charging.cdr import CdrHeld, is_worth_a_cdr, ready_for_cdr, to_cdr, to_credit_cdr
 from cpo_adapter.charging.events import Orphaned, Sample
 from cpo_adapter.charging.session import to_session
 from cpo_adapter.charging.transaction import Fact
@@ -195,6 +195,28 @@ def test_a_signed_value_in_a_wrapper_keeps_its_key_and_its_text() -> None:
     data = cdr_of(started(), stopped(60, 9000, samples=(sample,)))["signed_data"]
     assert data["public_key"] == "PK"
     assert data["signed_values"] == [{"nature": "End", "plain_data": "OCMF|{}|{}", "signed_data": text}]
+
+
+def test_a_signed_value_too_long_for_ocpi_is_left_out_whole_and_said() -> None:
+    sample = Sample(at(60), "Energy.Active.Import.Register", None, "Wh", "x" * 5001, format="SignedData")
+    cdr = cdr_of(started(), stopped(60, 9000, samples=(sample,)))
+    assert "signed_data" not in cdr
+    assert "signed values were left out" in cdr["remark"]
+
+
+@pytest.mark.rule("D-04", "D-06", "D-08")
+def test_a_credit_cdr_negates_the_total_cost_only() -> None:
+    cdr = cdr_of(started(), stopped(60, 9000), tariffs=[EVERYTHING])
+    credit = to_credit_cdr(cdr, "CDR1-C", UPDATED)
+    assert {name for name in credit if credit[name] != cdr.get(name)} == {
+        "id",
+        "total_cost",
+        "credit",
+        "credit_reference_id",
+    }
+    assert (credit["credit"], credit["credit_reference_id"]) == (True, "CDR1")
+    assert credit["total_cost"]["excl_vat"] == -cdr["total_cost"]["excl_vat"] < 0
+    CDR.model_validate(json.decode(json.encode(credit)))
 
 
 def test_a_cdr_waits_for_the_settle_window_only_when_something_is_missing() -> None:

@@ -149,6 +149,12 @@ def test_an_orphan_ends_at_its_last_value_before_the_next_start() -> None:
     assert energy.total == 2000
 
 
+def test_an_unknown_start_value_is_an_estimate_or_no_bill_at_all() -> None:
+    assert energy_of(started(-1), *hourly(2000, 3000), stopped(60, 9000)).flags == {Flag.energy_estimated}
+    with pytest.raises(CdrHeld, match="no meter value"):
+        to_cdr(transaction(started(-1), stopped(60, 9000)), "CDR1", PARTY, UPDATED)
+
+
 def test_an_export_register_is_not_import() -> None:
     export = Sample(at(30), "Energy.Active.Export.Register", Decimal(5000), "Wh", "5000")
     assert energy_of(started(0), sampled(export), *hourly(100)).total == 100

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from cpo_adapter.charging.cdr import CdrHeld, to_cdr
 from cpo_adapter.charging.energy import measure
-from cpo_adapter.charging.events import Orphaned
+from cpo_adapter.charging.events import Orphaned, Stopped
 from cpo_adapter.charging.flags import Flag, remark
 from cpo_adapter.charging.session import to_session
 from cpo_adapter.charging.stored import dump, dump_opening, load, load_opening
-from cpo_adapter.charging.transaction import Fact, Transaction, apply, repaired
+from cpo_adapter.charging.transaction import Fact, Transaction, apply, corrected, repaired
 from tests.cpo_adapter.charging.examples import (
     PARTY,
     UPDATED,
@@ -148,6 +148,15 @@ def test_a_time_from_1970_or_the_future_becomes_a_believable_one_and_is_flagged(
     assert known.started is not None
     assert known.started.raw_at == start.at
     assert to_cdr(known, "CDR1", PARTY, UPDATED)["remark"] == "time corrected"
+
+
+def test_all_times_of_a_fact_are_corrected_before_it_is_stored() -> None:
+    hour = timedelta(hours=1)
+    fact = stopped(60, 9000, samples=(register(60, 9000),), received_at=at(0))
+    assert isinstance(moved := corrected(fact, -hour), Stopped)
+    assert (moved.at, moved.samples[0].at, moved.samples[0].raw_at) == (at(0), at(0), at(60))
+    assert corrected(corrected(fact, -hour), -hour) == moved
+    assert corrected(sampled(register(5, 1)), timedelta(0)) == sampled(register(5, 1))
 
 
 def test_local_time_sent_as_utc_is_moved_by_its_zone_and_a_small_drift_is_left() -> None:
