@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cpo_adapter.charging.energy import POWER, Energy, hours
+from cpo_adapter.charging.energy import POWER, WINDOW, Energy, hours
 from cpo_adapter.charging.events import Sample
 from cpo_adapter.charging.transaction import Transaction
 from ocpi_modules.tariffs.elements import Dimension, PriceComponent
@@ -36,18 +36,18 @@ def kwh(wh: Decimal) -> Decimal:
 def changes(transaction: Transaction) -> list[tuple[datetime, PeriodKind]]:
     """When the transaction was charging and when parking, beginning at its start.
 
-    Parking is the vehicle asking for no power: SuspendedEV, until another status or a power sample of 100 W or more.
-    SuspendedEVSE counts as charging time (D-43). Finishing and all other statuses change nothing.
+    Parking is the vehicle asking for no power: SuspendedEV, until Charging, SuspendedEVSE or a power sample of 100 W or
+    more. SuspendedEVSE counts as charging time (D-43). Finishing and all other statuses change nothing.
+    Of the statuses before the start only the last counts, if it is at most 5 minutes old: others belong to another session.
     """
     start, end = transaction.start, transaction.last_known
     statuses = [(status.at or status.received_at, status.status) for status in transaction.statuses]
-    seen = [(at, KINDS[status]) for at, status in statuses if status in KINDS]
-    seen += [(s.at, PeriodKind.CHARGING) for s in transaction.samples if _wakes(s)]
-    result = [(start, PeriodKind.CHARGING)]
+    earlier = [status for at, status in statuses if start - WINDOW <= at <= start]
+    seen = [(at, KINDS[status]) for at, status in statuses if status in KINDS and at > start]
+    seen += [(s.at, PeriodKind.CHARGING) for s in transaction.samples if _wakes(s) and s.at > start]
+    result = [(start, KINDS.get(earlier[-1], PeriodKind.CHARGING) if earlier else PeriodKind.CHARGING)]
     for at, kind in sorted(seen):
-        if at <= start:
-            result = [(start, kind)]
-        elif at < end and kind is not result[-1][1]:
+        if at < end and kind is not result[-1][1]:
             result.append((at, kind))
     return result
 

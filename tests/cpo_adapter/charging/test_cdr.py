@@ -93,6 +93,13 @@ def test_a_charger_that_withholds_power_makes_no_parking_time() -> None:
     assert len(cdr["charging_periods"]) == 1
 
 
+def test_a_status_of_the_transaction_before_is_not_parking_of_this_one() -> None:
+    usual = (started(), status(1, "Charging"), stopped(60, 2000))
+    for earlier in ((status(-10, "SuspendedEV"),), (status(-4, "SuspendedEV"), status(-1, "Preparing"))):
+        assert cdr_of(*earlier, *usual)["total_parking_time"] == 0
+    assert cdr_of(status(-1, "SuspendedEV"), *usual)["total_parking_time"] == Decimal("0.0167")
+
+
 def test_power_after_a_pause_ends_the_parking_although_no_status_says_so() -> None:
     cdr = cdr_of(started(), status(10, "SuspendedEV"), sampled(power(20, 7000)), stopped(60, 2000))
     assert cdr["total_parking_time"] == Decimal("0.1667")
