@@ -1,16 +1,35 @@
 """Who may connect, and what a refusal looks like (R1, R4, R5, R11, R12, S-45 to S-49)."""
 
 import asyncio
+import ssl
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
 from cpo_adapter.csms.socket import Listener
 from tests.cpo_adapter.csms.conftest import QUICK
-from tests.cpo_adapter.csms.recorder import PASSWORD, Recorder, bare_charger, eventually, now, raw_charger
+from tests.cpo_adapter.csms.recorder import (
+    PASSWORD,
+    RawCharger,
+    Recorder,
+    bare_charger,
+    basic,
+    eventually,
+    now,
+    raw_charger,
+)
 
 
 async def refusal(port: int, **options: Any) -> tuple[int, dict[str, str], bytes]:
@@ -193,6 +212,38 @@ async def test_a_charger_that_answers_pings_stays(facts: Recorder) -> None:
             with pytest.raises(TimeoutError):
                 await charger.read(0.8)
             assert listener.registry.is_online("CP-1")
+
+
+async def test_chargers_connect_over_tls(facts: Recorder, tmp_path: Path) -> None:
+    server, client = certified(tmp_path)
+    async with Listener(facts, now, QUICK, tls=server) as listener:
+        async with connect(
+            f"wss://localhost:{listener.port}/ocpp/CP-1",
+            ssl=client,
+            host="127.0.0.1",
+            port=listener.port,
+            subprotocols=[Subprotocol("ocpp1.6")],
+            additional_headers=basic("CP-1", PASSWORD),
+            proxy=None,
+        ) as socket:
+            assert (await RawCharger(socket).ask("Heartbeat", {}))[0] == 3
+
+
+def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Contexts of a server named localhost with a certificate of its own making, and of a client that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now(), now() + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(pem)
+    return server, ssl.create_default_context(cafile=str(pem))
 
 
 async def test_stopping_the_listener_tells_chargers_that_the_service_restarts(facts: Recorder) -> None:
