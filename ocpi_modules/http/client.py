@@ -16,9 +16,32 @@ from urllib.parse import urljoin
 from ocpi_modules import headers as names
 from ocpi_modules.http.addresses import Origin, Resolve, Resolver, addresses_of, split_url
 from ocpi_modules.http.connection import Caps, IncomingAnswer
-from ocpi_modules.http.failures import AddressRefused, RequestRefused, TimedOut, Unreachable
+from ocpi_modules.http.failures import (
+    AddressRefused,
+    AnswerTooLarge,
+    BadAnswer,
+    RequestRefused,
+    SendFailed,
+    TimedOut,
+    Unreachable,
+)
 from ocpi_modules.http.pool import Pool
 from ocpi_modules.message import PartyId
+
+__all__ = [
+    "AddressRefused",
+    "AnswerTooLarge",
+    "BadAnswer",
+    "IncomingAnswer",
+    "OcpiClient",
+    "OutgoingRequest",
+    "RequestRefused",
+    "SendFailed",
+    "TimedOut",
+    "Unreachable",
+    "join_url",
+    "ocpi_headers",
+]
 
 DEFAULT_DEADLINE = 30.0
 
@@ -182,8 +205,12 @@ def ocpi_headers(
 
 
 def join_url(endpoint_url: str, suffix: str) -> str:
-    """The endpoint URL and what follows it, with exactly one slash between them (X-100); as it is when nothing follows."""
-    return f"{endpoint_url.rstrip('/')}/{suffix.lstrip('/')}" if suffix.strip("/") else endpoint_url
+    """The endpoint URL and what follows it, with exactly one slash between them (X-100); a query follows without one."""
+    if not suffix.strip("/"):
+        return endpoint_url
+    if suffix.startswith("?"):
+        return endpoint_url + suffix
+    return f"{endpoint_url.rstrip('/')}/{suffix.lstrip('/')}"
 
 
 def _serialize(origin: Origin, target: str, request: OutgoingRequest) -> bytes:

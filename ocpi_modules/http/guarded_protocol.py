@@ -197,7 +197,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
 
     def _refuse(self, http_status: int, message: str) -> None:
-        """Answer and close. While earlier requests of this connection wait for their answers, these are given and nothing more."""
+        """Answer and close. While earlier requests still wait for their answers, these are given and nothing more."""
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering and (self.pipeline or not self._in_body):
             if self._in_body:

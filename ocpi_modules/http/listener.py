@@ -29,8 +29,7 @@ class Listener:
     """`port` 0 takes a free one. `sockets` are listening sockets made by a parent process; they replace host and port.
 
     `trusted_proxies` are the addresses whose X-Forwarded-For names the client ("" for none).
-    `signals`: SIGINT and SIGTERM end `serve` and are raised again after it; False where several listeners share a process, or
-    somebody else calls `stop`.
+    `signals`: SIGINT and SIGTERM end `serve` and are raised again after it; only where this listener is alone in its process.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Listener:
         keep_alive_seconds: int = 5,
         websockets: bool = False,
         trusted_proxies: str = "",
-        signals: bool = True,
+        signals: bool = False,
     ) -> None:
         self._sockets = list(sockets) if sockets is not None else None
         self._host, self._port = host, port
@@ -114,7 +113,7 @@ class Listening:
 @contextlib.asynccontextmanager
 async def running(app: Any, host: str = "127.0.0.1", port: int = 0, **options: Any) -> AsyncIterator[Listening]:
     """A listener that runs in this event loop while the block lasts; options as of Listener. Raises OSError."""
-    listener = Listener(app, host, port, signals=False, **options)
+    listener = Listener(app, host, port, **options)
     task = asyncio.create_task(listener.serve())
     try:
         while not listener.started:

@@ -113,7 +113,7 @@ class Pool:
             except ssl.SSLError as error:
                 raise Unreachable(f"No trusted TLS connection to {self._origin.host}: {_reason(error)}.") from None
             except OSError as error:
-                failure = Unreachable(f"No connection to {self._origin.host}: {error.strerror or error}.")
+                failure = Unreachable(f"No connection to {self._origin.host}: {error.strerror or str(error) or 'it was closed'}.")
         raise failure
 
     async def _connect_to(self, address: str) -> Connection:

@@ -195,7 +195,8 @@ async def test_a_body_over_its_limit_is_413_and_locations_have_a_limit_of_their_
 
 
 async def test_a_chunked_body_is_cut_at_the_limit_and_whole_below_it(serving: Serving, recorder: Recorder) -> None:
-    head = b"POST /ocpi/2.2.1/credentials HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /ocpi/2.2.1/credentials HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head += b"Transfer-Encoding: chunked\r\n\r\n"
     async with serving(body_limit=1000) as listening:
         async with connected(listening.port) as raw:
             await raw.send(head + b"3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n")
