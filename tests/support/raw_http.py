@@ -15,22 +15,33 @@ class RawConnection:
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
-        await asyncio.wait_for(self.writer.drain(), 10)
+        async with asyncio.timeout(10):
+            await self.writer.drain()
 
     async def answer(self, seconds: float = 10) -> tuple[int, dict[str, str], bytes]:
         """(status, headers by lower-case name, body) of the next answer."""
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), seconds)
-        status_line, *lines = head.decode("latin-1").strip().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        body = await asyncio.wait_for(self.reader.readexactly(int(headers.get("content-length", "0"))), seconds)
-        return int(status_line.split(" ")[1]), headers, body
+        line, headers, body = await self._message(seconds)
+        return int(line.split(" ")[1]), headers, body
+
+    async def request(self, seconds: float = 10) -> tuple[str, dict[str, str], bytes]:
+        """(request line, headers by lower-case name, body) of the next request, on a server's side."""
+        return await self._message(seconds)
+
+    async def _message(self, seconds: float) -> tuple[str, dict[str, str], bytes]:
+        async with asyncio.timeout(seconds):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            line, *lines = head.decode("latin-1").strip().split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines)}
+            body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+        return line, headers, body
 
     async def rest(self, seconds: float = 10) -> bytes:
         """Everything until the other side closes."""
         parts = b""
         with contextlib.suppress(ConnectionError):
-            while data := await asyncio.wait_for(self.reader.read(65536), seconds):
-                parts += data
+            async with asyncio.timeout(seconds):
+                while data := await self.reader.read(65536):
+                    parts += data
         return parts
 
 
@@ -68,12 +79,3 @@ async def raw_server(behave: Callable[[RawConnection], Awaitable[None]], **optio
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def read_request(connection: RawConnection) -> tuple[str, dict[str, str], bytes]:
-    """(request line, headers by lower-case name, body) of the next request on a server's side."""
-    head = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), 10)
-    line, *lines = head.decode("latin-1").strip().split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines)}
-    body = await asyncio.wait_for(connection.reader.readexactly(int(headers.get("content-length", "0"))), 10)
-    return line, headers, body

@@ -31,7 +31,7 @@ from ocpi_modules.http.listener import running
 from ocpi_modules.message import PartyId
 from tests.ocpi_modules.http.conftest import NOW, Recorder, Serving, wrapped
 from tests.support.certificates import Authority
-from tests.support.raw_http import RawConnection, raw_server, read_request
+from tests.support.raw_http import RawConnection, raw_server
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Behaviour = Callable[[RawConnection], Awaitable[None]]
@@ -42,7 +42,7 @@ def answering(*answers: bytes) -> Behaviour:
 
     async def behave(connection: RawConnection) -> None:
         for answer in answers:
-            await read_request(connection)
+            await connection.request()
             await connection.send(answer)
 
     return behave
@@ -57,7 +57,7 @@ async def test_a_request_arrives_byte_for_byte() -> None:
     seen: list[tuple[str, dict[str, str], bytes]] = []
 
     async def keep(connection: RawConnection) -> None:
-        seen.append(await read_request(connection))
+        seen.append(await connection.request())
         await connection.send(OK)
 
     body = b'{ "a" : 1.10 }'
@@ -104,7 +104,7 @@ async def test_connections_are_used_again_and_bounded() -> None:
         nonlocal connections, busiest, busy
         connections += 1
         while True:
-            await read_request(connection)
+            await connection.request()
             busy += 1
             busiest = max(busy, busiest)
             await asyncio.sleep(0.001)
@@ -145,7 +145,7 @@ async def test_a_partner_that_never_answers_is_cut_at_the_deadline() -> None:
 
 async def test_the_deadline_is_a_total_and_not_renewed_by_every_byte() -> None:
     async def drip(connection: RawConnection) -> None:
-        await read_request(connection)
+        await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         while True:
             await connection.send(b"x")
@@ -192,7 +192,7 @@ async def test_a_connection_that_breaks_is_a_failure_of_a_request_that_was_sent(
 
     async def breaking(connection: RawConnection) -> None:
         nonlocal requests
-        await read_request(connection)
+        await connection.request()
         requests += 1
         await connection.send(before)
         if reset:
@@ -213,7 +213,7 @@ async def test_a_write_is_never_sent_twice_on_its_own(method: str) -> None:
     async def once_then_close(connection: RawConnection) -> None:
         nonlocal requests
         while True:
-            await read_request(connection)
+            await connection.request()
             requests += 1
             if requests == 2:
                 return
@@ -235,7 +235,7 @@ async def test_a_kept_connection_found_closed_is_replaced_before_anything_is_sen
     async def one_each(connection: RawConnection) -> None:
         nonlocal connections
         connections += 1
-        await read_request(connection)
+        await connection.request()
         await connection.send(OK)
         connection.writer.close()
         await connection.writer.wait_closed()
@@ -257,7 +257,7 @@ async def test_a_get_on_a_kept_connection_that_just_ended_is_sent_once_more() ->
     async def second_goes_unanswered(connection: RawConnection) -> None:
         nonlocal requests
         for _ in range(2):
-            await read_request(connection)
+            await connection.request()
             requests += 1
             if requests == 2:
                 return
@@ -282,7 +282,7 @@ async def test_a_get_on_a_kept_connection_that_just_ended_is_sent_once_more() ->
 )
 async def test_an_answer_over_the_caps_is_cut(answer: bytes) -> None:
     async def send(connection: RawConnection) -> None:
-        await read_request(connection)
+        await connection.request()
         await connection.send(answer)
         await asyncio.sleep(60)
 
@@ -297,7 +297,7 @@ async def test_a_hundred_megabytes_are_cut_at_ten() -> None:
 
     async def endless(connection: RawConnection) -> None:
         nonlocal sent
-        await read_request(connection)
+        await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
         for _ in range(100):
@@ -355,7 +355,7 @@ async def test_a_redirect_on_the_same_origin_is_followed_once_with_everything(st
 
     async def redirecting(connection: RawConnection) -> None:
         while True:
-            line, headers, body = await read_request(connection)
+            line, headers, body = await connection.request()
             seen.append((line, headers["authorization"], body))
             if line.startswith("PUT /x "):
                 await connection.send(b"HTTP/1.1 %d R\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n" % status)
@@ -467,7 +467,7 @@ async def test_a_cancelled_request_gives_its_place_to_the_next() -> None:
 
     async def first_hangs(connection: RawConnection) -> None:
         nonlocal requests
-        await read_request(connection)
+        await connection.request()
         requests += 1
         if requests == 1:
             await asyncio.sleep(60)
