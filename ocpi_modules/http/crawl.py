@@ -34,9 +34,11 @@ async def crawl(fetch: Fetch, url: str, *, maximum_pages: int = MAXIMUM_PAGES) -
 
 
 def repaired(link: str, home: SplitResult, current: str) -> str:
-    """The URL of a Link on the origin of the registered endpoint: relative Links are resolved against the page they stand on, another
-    scheme or an internal host is replaced (G-08). A Link to another path is taken onto the endpoint when it says where the
-    page begins. Raises BadAnswer otherwise (S-25)."""
+    """The URL of a Link on the origin of the registered endpoint, `home`.
+
+    Relative Links are resolved against the page they stand on; another scheme or an internal host is replaced (G-08). A Link
+    to another path is taken onto the endpoint when it says where the page begins. Raises BadAnswer otherwise (S-25).
+    """
     try:
         target = urlsplit(urljoin(current, link))
     except ValueError:

@@ -77,7 +77,7 @@ class Pool:
             except BaseException:
                 if waiter.done() and not waiter.cancelled():
                     self._give_room()
-                else:
+                elif waiter in self._waiters:
                     self._waiters.remove(waiter)
                 raise
         else:
@@ -113,7 +113,9 @@ class Pool:
             except ssl.SSLError as error:
                 raise Unreachable(f"No trusted TLS connection to {self._origin.host}: {_reason(error)}.") from None
             except OSError as error:
-                failure = Unreachable(f"No connection to {self._origin.host}: {error.strerror or str(error) or 'it was closed'}.")
+                failure = Unreachable(
+                    f"No connection to {self._origin.host}: {error.strerror or str(error) or 'it was closed'}."
+                )
         raise failure
 
     async def _connect_to(self, address: str) -> Connection:

@@ -20,7 +20,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def table(module: ModuleID, *endpoints: Endpoint, kind: Kind = Kind.FUNCTIONAL) -> ModuleSpec:
-    return ModuleSpec(id=module, kind=kind, owner=None, object=dict, endpoints=endpoints)
+    return ModuleSpec(id=module, kind=kind, owner=None, object=None, endpoints=endpoints)
 
 
 ONE_LOCATION = "/{country_code}/{party_id}/{location_id}"
@@ -40,7 +40,7 @@ MODULES = {
         ),
         table(
             ModuleID.locations,
-            Endpoint(SENDER, GET, "", returns=Page[dict]),
+            Endpoint(SENDER, GET, "", returns=Page[Any]),
             Endpoint(SENDER, GET, "/{location_id}"),
             Endpoint(RECEIVER, GET, ONE_LOCATION),
             Endpoint(RECEIVER, PUT, ONE_LOCATION),
@@ -54,7 +54,7 @@ MODULES = {
         ),
         table(
             ModuleID.tokens,
-            Endpoint(SENDER, GET, "", returns=Page[dict]),
+            Endpoint(SENDER, GET, "", returns=Page[Any]),
             Endpoint(SENDER, POST, "/{token_uid}/authorize", body_optional=True),
         ),
         table(

@@ -7,12 +7,48 @@ from ocpi_modules.http.client import OcpiClient, OutgoingRequest
 from ocpi_modules.http.failures import AddressRefused, Unreachable
 from tests.support.raw_http import RawConnection, raw_server
 
-REFUSED = (
-    "127.0.0.1 127.8.9.1 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 192.0.0.8 192.0.2.1 198.18.0.1 "
-    "224.0.0.1 240.0.0.1 255.255.255.255 ::1 :: ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::127.0.0.1 64:ff9b::7f00:1 "
-    "64:ff9b:1::7f00:1 2002:7f00:1:: 2001:0:1::1 fe80::1 fe80::1%1 fc00::1 fec0::1 ff02::1 2001:db8::1 nonsense"
-).split()
-ALSO_IN_DEVELOPMENT = ("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1")
+REFUSED = [
+    "127.0.0.1",
+    "127.8.9.1",
+    "0.0.0.0",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "192.0.0.8",
+    "192.0.2.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::1",
+    "::",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b:1::7f00:1",
+    "2002:7f00:1::",
+    "2001:0:1::1",
+    "fe80::1",
+    "fe80::1%1",
+    "fc00::1",
+    "fec0::1",
+    "ff02::1",
+    "2001:db8::1",
+    "nonsense",
+]
+ALSO_IN_DEVELOPMENT = (
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "::1",
+    "fc00::1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+)
 
 
 @pytest.mark.parametrize("address", REFUSED)
@@ -83,8 +119,22 @@ def test_a_url_is_split_into_origin_and_target(url: str, origin: Origin, target:
 
 @pytest.mark.parametrize(
     "host",
-    "127.0.0.1 localhost 0x7f.1 [::1] [::ffff:127.0.0.1] 169.254.169.254 100.64.0.1 0.0.0.0 [64:ff9b::7f00:1] [2002:7f00:1::] "
-    "192.0.0.8 2130706433 127.1 017700000001".split(),
+    [
+        "127.0.0.1",
+        "localhost",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "192.0.0.8",
+        "2130706433",
+        "127.1",
+        "017700000001",
+    ],
 )
 async def test_no_spelling_of_a_local_address_gets_a_connection(host: str) -> None:
     connections = 0

@@ -48,7 +48,9 @@ def answering(*answers: bytes) -> Behaviour:
     return behave
 
 
-async def fetch(port: int, method: str = "GET", seconds: float = 5, body: bytes = b"", **options: object) -> IncomingAnswer:
+async def fetch(
+    port: int, method: str = "GET", seconds: float = 5, body: bytes = b"", **options: object
+) -> IncomingAnswer:
     async with OcpiClient(allow_insecure=True, **options) as client:  # type: ignore[arg-type]
         return await client.send(OutgoingRequest(method, f"http://127.0.0.1:{port}/x", {}, body), seconds)
 
@@ -185,7 +187,9 @@ async def test_a_closed_port_is_unreachable_and_nothing_was_sent() -> None:
     assert not failure.value.request_was_sent
 
 
-@pytest.mark.parametrize("before", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
+@pytest.mark.parametrize(
+    "before", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"]
+)
 @pytest.mark.parametrize("reset", [True, False])
 async def test_a_connection_that_breaks_is_a_failure_of_a_request_that_was_sent(before: bytes, reset: bool) -> None:
     requests = 0
@@ -434,17 +438,17 @@ async def test_tls_below_1_2_and_a_handshake_cut_short_are_refused(tmp_path: Pat
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     old.load_cert_chain(signed.certificate, signed.key)
     old.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
 
     async def cut(connection: RawConnection) -> None:
         await connection.reader.read(10)
 
     async with raw_server(silent, ssl=old) as port:
-        with pytest.raises(Unreachable, match="No (trusted TLS )?connection"):
+        with pytest.raises(Unreachable, match=r"No (trusted TLS )?connection"):
             await over_tls(port, authority.file)
     async with raw_server(cut) as port:
-        with pytest.raises(Unreachable, match="No (trusted TLS )?connection"):
+        with pytest.raises(Unreachable, match=r"No (trusted TLS )?connection"):
             await over_tls(port, authority.file)
 
 

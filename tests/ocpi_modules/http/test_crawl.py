@@ -1,5 +1,7 @@
 """Crawling pages of partners whose Links are right, odd or endless."""
 
+from itertools import pairwise
+
 import pytest
 
 from ocpi_modules.http.client import BadAnswer, IncomingAnswer, OcpiClient, OutgoingRequest
@@ -62,7 +64,7 @@ async def test_a_link_to_a_page_that_was_read_ends_the_crawl() -> None:
 
 async def test_a_list_without_end_is_cut() -> None:
     urls = [HOME, *(f"{HOME}?offset={n}" for n in range(1, 50))]
-    pages = Pages(dict(zip(urls, urls[1:], strict=False)))
+    pages = Pages(dict(pairwise(urls)))
     with pytest.raises(BadAnswer, match="more than 20 pages"):
         await pages.crawl(maximum_pages=20)
     assert len(pages.asked) == 20

@@ -260,7 +260,7 @@ async def test_half_or_bad_routing_headers_are_2001(
     serving: Serving, recorder: Recorder, headers: dict[str, str]
 ) -> None:
     async with serving() as listening:
-        answer = await ask(listening.url, "GET", "/ocpi/2.2.1/sender/locations", **headers)
+        answer = await ask(listening.url, "GET", "/ocpi/2.2.1/sender/locations", b"", **headers)
     assert (answer.http_status, status_code(answer)) == (200, 2001)
     assert recorder.requests == []
 
