@@ -90,11 +90,21 @@ class CdrJournal:
             return self._again(delivery, sender)
         outcome = await send()
         await self._record(facts, outcome, _location(outcome, endpoint))
-        response = relay(outcome)
-        if not isinstance(outcome, Delivered):
-            return response
-        location = {names.LOCATION: self._url(delivery.reference)}
-        return OcpiResponse(response.http_status, response.body, {**response.headers, **location})
+        if isinstance(outcome, Delivered):
+            response = relay(outcome)
+            location = {names.LOCATION: self._url(delivery.reference)}
+            return OcpiResponse(response.http_status, response.body, {**response.headers, **location})
+        meanwhile = await self._delivered_meanwhile(facts)
+        return self._again(meanwhile, sender) if meanwhile else relay(outcome)
+
+    async def _delivered_meanwhile(self, facts: CdrFacts) -> Delivery | None:
+        """The same CDR, posted twice at once: where the other post was taken, this one was too."""
+        try:
+            async with self._database.connection() as connection:
+                delivery = await repository.find_delivery(connection, facts.owner, facts.id_folded)
+        except DatabaseAway:
+            return None
+        return delivery if delivery and delivery.state == CdrState.DELIVERED else None
 
     async def locate(self, reference: str, askers: Collection[PartyId]) -> Located:
         """Where to GET the CDR behind a Location of ours: for its original sender only (D-20). Raises NotFound (404)."""

@@ -83,7 +83,8 @@ class KeptObjects:
         if body is None:
             return None
         version = await repository.upsert_object(connection, push.key, body, _last_updated(body))
-        await self._log(connection, push.key, version, 1 if kept is None or kept.deleted else 0)
+        appeared = version == 1 or (kept is not None and kept.deleted)
+        await self._log(connection, push.key, version, 1 if appeared else 0)
         return version
 
     async def _log(self, connection: Any, key: ObjectKey, version: int | None, difference: int) -> None:
@@ -105,8 +106,8 @@ class KeptObjects:
             self._later.add(write)
         except OcpiError as error:
             _log.info("not kept", owner=str(key.owner), module=str(key.module), reason=error.message)
-        except Exception:
-            _log.exception("not kept", owner=str(key.owner), module=str(key.module))
+        except Exception as error:
+            _log.error("not kept", owner=str(key.owner), module=str(key.module), reason=type(error).__name__)
 
 
 def key_folded(request: OcpiRequest, module: ModuleSpec) -> str:

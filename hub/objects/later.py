@@ -7,6 +7,7 @@ fit is told to the operator and comes back with the next push of the same object
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -19,12 +20,12 @@ _log = structlog.get_logger("hub.objects")
 
 
 class LaterWrites:
-    """`seconds` is the pause between two tries; `limit` how many writes are remembered."""
+    """`pause` lies between two tries; `limit` how many writes are remembered."""
 
-    def __init__(self, database: Database, *, limit: int = 10_000, seconds: float = 1.0) -> None:
+    def __init__(self, database: Database, *, limit: int = 10_000, pause: timedelta = timedelta(seconds=1)) -> None:
         self._database = database
         self._limit = limit
-        self._seconds = seconds
+        self._pause = pause
         self._writes: deque[Write] = deque()
         self._added = asyncio.Event()
 
@@ -46,7 +47,7 @@ class LaterWrites:
             if await self.work_off():
                 self._added.clear()
             else:
-                await asyncio.sleep(self._seconds)
+                await asyncio.sleep(self._pause.total_seconds())
 
     async def work_off(self) -> bool:
         """Make the writes that wait; False when PostgreSQL is still away."""
@@ -56,7 +57,7 @@ class LaterWrites:
                     await self._writes[0](connection)
             except DatabaseAway:
                 return False
-            except Exception:
-                _log.exception("write failed")
+            except Exception as error:
+                _log.error("write failed", reason=type(error).__name__)
             self._writes.popleft()
         return True

@@ -75,8 +75,8 @@ async def count_object(connection: Any, key: ObjectKey, difference: int) -> None
     """Move the exact counter of the owner."""
     owner, module, _, audience = key.columns
     await connection.execute(
-        "INSERT INTO object_count AS counted (owner, module, audience, count) VALUES ($1, $2, $3, $4) "
-        "ON CONFLICT (owner, module, audience) DO UPDATE SET count = counted.count + excluded.count",
+        "INSERT INTO object_count AS counted (owner, module, audience, count) VALUES ($1, $2, $3, greatest($4::bigint, 0)) "
+        "ON CONFLICT (owner, module, audience) DO UPDATE SET count = counted.count + $4::bigint",
         owner,
         module,
         audience,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -250,7 +250,7 @@ async def network(
         seen_database = wrap(database)
         shared = {"database": seen_database, "clock": lambda: time[0]}
         url = f"http://127.0.0.1:{listening.port}"
-        later = LaterWrites(seen_database, seconds=0.05)
+        later = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
         tickets = Tickets(door=door, directory=directory, public_url=url, **shared)
         objects = KeptObjects(later=later, **shared)
         book = AgreementBook()

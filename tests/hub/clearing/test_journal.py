@@ -1,0 +1,245 @@
+"""CDRs through the hub: journalled first, delivered once in effect, never changed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from hub.delivery.send import Deadlines
+from ocpi_modules import json
+from tests.hub.network import EMSP, Network, Outage, accepted, eventually, network
+from tests.support import objects
+from tests.support.postgres import FreshDatabase
+
+POST = "/receiver/cdrs"
+REFUSED = b'{"status_code":2001,"status_message":"no","timestamp":"2026-01-01T00:00:00Z"}'
+
+
+@pytest.fixture
+async def net(hub_database: FreshDatabase) -> AsyncIterator[Network]:
+    async with network(hub_database, deadlines=Deadlines(direct=0.5)) as built:
+        built.emsp.answer = taken
+        yield built
+
+
+def taken(seen: Any) -> tuple[int, dict[str, str], bytes]:
+    return accepted(status=201, headers={"Location": "/msp/my/cdrs/77"})
+
+
+def cdr(**fields: Any) -> bytes:
+    token = objects.cdr_token(country_code="DE", party_id="MSP")
+    own = {
+        "country_code": "NL",
+        "party_id": "CPO",
+        "id": "CDR1",
+        "cdr_token": token,
+        "credit": None,
+        "credit_reference_id": None,
+    }
+    return json.encode(objects.cdr(**own | fields))
+
+
+async def states(net: Network) -> list[str]:
+    return [row["state"] for row in await net.rows("SELECT state FROM cdr_delivery ORDER BY id_folded")]
+
+
+@pytest.mark.rule("D-18", "R-75", "D-15", "R-94", "D-20", "D-16", "R-95")
+async def test_a_cdr_is_delivered_and_read_back_at_a_location_of_ours(net: Network) -> None:
+    answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (answer.http_status, answer.status_code) == (201, 1000)
+    assert net.emsp.seen[0].body == cdr()
+    location = answer.headers["location"]
+    assert location.startswith(f"{net.public_url}/ocpi/2.2.1/receiver/cdrs/")
+    assert await states(net) == ["DELIVERED"]
+    net.emsp.answer = lambda seen: accepted({"id": "CDR1"})
+    read = await net.call(net.cpo, "GET", location)
+    assert read.document["data"] == {"id": "CDR1"}
+    seen = net.emsp.seen[-1]
+    assert (seen.method, seen.target, seen.routing) == ("GET", "/msp/my/cdrs/77", ("DE*MSP", "NL*CPO"))
+    assert (await net.call(net.emsp, "GET", location)).http_status == 404
+
+
+@pytest.mark.rule("D-21", "D-20")
+async def test_a_receiver_without_location_is_made_up_for_by_the_journal(net: Network) -> None:
+    net.emsp.answer = lambda seen: accepted()
+    answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    read = await net.call(net.cpo, "GET", answer.headers["location"])
+    assert cdr() in read.body
+    assert len(net.emsp.seen) == 1
+    assert (await net.call(net.emsp, "GET", answer.headers["location"])).http_status == 404
+
+
+@pytest.mark.rule("D-22", "Q-07")
+async def test_the_same_cdr_again_is_answered_from_the_journal(net: Network) -> None:
+    first = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    again = await net.call(net.cpo, "POST", POST, cdr(id="cdr1", last_updated="2026-03-02T00:00:00Z"), to=EMSP)
+    assert (again.http_status, again.body) == (200, first.body)
+    assert again.headers["location"] == first.headers["location"]
+    assert len(net.emsp.seen) == 1
+
+
+@pytest.mark.rule("D-22", "D-01")
+async def test_another_content_under_the_same_id_is_refused_and_an_alarm(net: Network) -> None:
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    answer = await net.call(net.cpo, "POST", POST, cdr(currency="SEK"), to=EMSP)
+    assert (answer.http_status, answer.status_code, len(net.emsp.seen)) == (200, 2001, 1)
+    assert "Credit CDR" in answer.message
+    assert net.alarms == ["cdr changed"]
+    assert len(await net.rows("SELECT * FROM cdr")) == 1
+
+
+@pytest.mark.rule("D-19", "R-23", "Q-07")
+async def test_an_undelivered_cdr_is_told_and_goes_again_when_it_is_posted_again(net: Network) -> None:
+    net.emsp.answer = lambda seen: (200, {}, REFUSED)
+    answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (answer.status_code, await states(net)) == (2001, ["UNDELIVERED"])
+    assert "location" not in answer.headers
+    net.emsp.answer = taken
+    answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (answer.http_status, await states(net), len(net.emsp.seen)) == (201, ["DELIVERED"], 2)
+
+
+@pytest.mark.rule("D-19", "R-22", "F-18")
+async def test_a_cdr_without_an_answer_is_in_doubt_and_goes_again_when_it_is_posted_again(net: Network) -> None:
+    async def silence(seen: Any) -> None:
+        await asyncio.sleep(5)
+
+    net.emsp.answer = silence
+    answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (answer.status_code, await states(net)) == (4002, ["IN_DOUBT"])
+    net.emsp.answer = lambda seen: None
+    answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (answer.status_code, await states(net)) == (4003, ["IN_DOUBT"])
+    net.emsp.answer = taken
+    assert (await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)).http_status == 201
+
+
+@pytest.mark.rule("Q-07")
+async def test_two_posts_at_once_leave_one_cdr_and_one_answer(net: Network) -> None:
+    answers = await asyncio.gather(*(net.call(net.cpo, "POST", POST, cdr(), to=EMSP) for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {1000}
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert len(await net.rows("SELECT * FROM cdr")) == len(await net.rows("SELECT * FROM cdr_identity")) == 1
+    assert {seen.body for seen in net.emsp.seen} == {cdr()}
+
+
+async def test_a_post_that_loses_against_its_twin_gets_the_twins_answer(net: Network) -> None:
+    both = asyncio.Event()
+
+    async def one_only(seen: Any) -> tuple[int, dict[str, str], bytes]:
+        if len(net.emsp.seen) == 1:
+            await asyncio.wait_for(both.wait(), 5)
+            return 200, {}, REFUSED
+        return taken(seen)
+
+    net.emsp.answer = one_only
+    slow = asyncio.create_task(net.call(net.cpo, "POST", POST, cdr(), to=EMSP))
+    await eventually(lambda: net.emsp.seen)
+    quick = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    both.set()
+    answer = await slow
+    assert (answer.http_status, answer.body, await states(net)) == (200, quick.body, ["DELIVERED"])
+
+
+@pytest.mark.rule("F-01")
+async def test_the_journal_is_committed_before_the_receiver_sees_the_cdr(net: Network) -> None:
+    found: list[Any] = []
+
+    async def look(seen: Any) -> tuple[int, dict[str, str], bytes]:
+        found.extend(await net.rows("SELECT c.body, d.state FROM cdr c JOIN cdr_delivery d USING (owner, id_folded)"))
+        return taken(seen)
+
+    net.emsp.answer = look
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert [(row["body"], row["state"]) for row in found] == [(cdr(), "RECEIVED")]
+
+
+@pytest.mark.rule("D-04", "D-32")
+async def test_a_credit_refers_to_a_cdr_of_the_same_owner_that_passed(net: Network) -> None:
+    credit = cdr(id="CDR1-C", credit=True, credit_reference_id="CDR1")
+    answer = await net.call(net.cpo, "POST", POST, credit, to=EMSP)
+    assert (answer.status_code, net.emsp.seen) == (2001, [])
+    assert await net.rows("SELECT * FROM cdr_identity") == []
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (await net.call(net.cpo, "POST", POST, credit, to=EMSP)).status_code == 1000
+    lonely = cdr(id="CDR2-C", credit=True)
+    assert (await net.call(net.cpo, "POST", POST, lonely, to=EMSP)).status_code == 2001
+
+
+@pytest.mark.rule("S-16", "D-23")
+@pytest.mark.parametrize(
+    "body",
+    [
+        cdr(party_id="ABC"),
+        cdr(id=""),
+        cdr(id="x" * 40),
+        cdr(last_updated="yesterday"),
+        cdr(cdr_token=objects.cdr_token(country_code="DE", party_id="OTH")),
+        b"[" + cdr() + b"]",
+        json.encode({"country_code": "NL", "party_id": "CPO"}),
+    ],
+)
+async def test_a_cdr_without_a_certain_identity_is_refused_before_the_journal(net: Network, body: bytes) -> None:
+    answer = await net.call(net.cpo, "POST", POST, body, to=EMSP)
+    assert (answer.http_status, answer.status_code, net.emsp.seen) == (200, 2001, [])
+    assert await net.rows("SELECT * FROM cdr_identity") == []
+
+
+@pytest.mark.rule("D-01")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE cdr SET body = ''",
+        "DELETE FROM cdr",
+        "UPDATE cdr_identity SET hash = ''",
+        "DELETE FROM cdr_identity",
+        "TRUNCATE cdr",
+        "DROP TABLE cdr",
+        "DELETE FROM cdr_delivery",
+        "UPDATE {month} SET body = ''",
+        "DELETE FROM {month}",
+        "CREATE TABLE mine (x int)",
+    ],
+)
+async def test_the_application_cannot_change_or_remove_a_cdr(net: Network, statement: str) -> None:
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    month = (await net.rows("SELECT tableoid::regclass::text AS name FROM cdr"))[0]["name"]
+    async with net.database.connection() as connection:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement.format(month=month))
+
+
+async def test_a_month_without_partition_gets_one(net: Network) -> None:
+    net.time[0] = net.time[0].replace(year=2031, month=7)
+    assert (await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)).http_status == 201
+    assert (await net.rows("SELECT tableoid::regclass::text AS name FROM cdr"))[0]["name"] == "cdr_2031_07"
+
+
+@pytest.mark.rule("Q-04", "F-07")
+async def test_without_a_database_a_cdr_is_503_before_anything_leaves(hub_database: FreshDatabase) -> None:
+    async with network(hub_database, wrap=Outage) as net:
+        net.seen_database.away = True
+        answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+        assert (answer.http_status, answer.status_code, net.emsp.seen) == (503, 3000, [])
+        assert answer.headers["retry-after"]
+
+
+@pytest.mark.rule("Q-04")
+async def test_an_outage_after_the_forward_does_not_take_the_answer(hub_database: FreshDatabase) -> None:
+    async with network(hub_database, wrap=Outage) as net:
+
+        def fail_then_take(seen: Any) -> tuple[int, dict[str, str], bytes]:
+            net.seen_database.away = True
+            return taken(seen)
+
+        net.emsp.answer = fail_then_take
+        answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+        assert (answer.http_status, "location" in answer.headers) == (201, True)
+        assert (await states(net), len(net.later)) == (["RECEIVED"], 1)
+        worker = asyncio.create_task(net.later.run())
+        net.seen_database.away = False
+        await eventually(lambda: not len(net.later))
+        worker.cancel()
+        assert await states(net) == ["DELIVERED"]
