@@ -1,0 +1,112 @@
+"""Settings of the adapter: ADAPTER_* variables, read once at start, refused with a sentence where they are wrong."""
+
+import base64
+import binascii
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretBytes, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "ADAPTER_"
+SECRET_KEY_BYTES = 32
+
+
+class SettingsError(Exception):
+    """One sentence a variable that is wrong, each with the way out."""
+
+    def __init__(self, sentences: list[str]) -> None:
+        super().__init__(" ".join(sentences))
+        self.sentences = sentences
+
+
+class Settings(BaseSettings):
+    """Mirrors the hub's variables; see README for the table."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    env: Literal["dev", "prod"] = "dev"
+    host: str = "127.0.0.1"
+    ocpi_port: int = Field(default=8081, ge=0, le=65535)
+    ocpp_host: str = "127.0.0.1"
+    ocpp_port: int = Field(default=9000, ge=0, le=65535)
+    public_url: str = ""
+    country_code: str = Field(default="", pattern=r"^([A-Za-z]{2})?$")
+    party_id: str = Field(default="", pattern=r"^([A-Za-z0-9]{3})?$")
+    database_url: str = ""
+    database_migrate_url: str = ""
+    redis_url: str = ""
+    secret_key: Annotated[SecretBytes, NoDecode] = SecretBytes(b"")
+    allow_insecure: bool = False
+    config: Path | None = None
+    settle_seconds: int = Field(default=60, ge=0, le=86400)
+
+    @field_validator("secret_key", mode="before")
+    @classmethod
+    def _decode_key(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return base64.b64decode(value, validate=True)
+        except binascii.Error:
+            raise ValueError("must be 32 bytes in Base64; make one with `openssl rand -base64 32`") from None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Settings":
+        wrong = list(self._missing())
+        if self.env == "prod" and self.allow_insecure:
+            wrong.append("ADAPTER_ALLOW_INSECURE is for development: unset it, or set ADAPTER_ENV=dev.")
+        if wrong:
+            raise SettingsError(wrong)
+        return self
+
+    def _missing(self) -> list[str]:
+        key_length = len(self.secret_key.get_secret_value())
+        checks = {
+            "ADAPTER_COUNTRY_CODE is not set: two letters, the country_code of the CPO party.": self.country_code,
+            "ADAPTER_PARTY_ID is not set: three characters, the party_id of the CPO party.": self.party_id,
+            "ADAPTER_DATABASE_URL is not set: give postgresql://user:password@host/database.": self.database_url,
+            "ADAPTER_SECRET_KEY must be 32 bytes in Base64; make one with `openssl rand -base64 32`.": (
+                key_length == SECRET_KEY_BYTES
+            ),
+            "ADAPTER_CONFIG is not set: name the file with locations, EVSEs and tariffs.": self.config,
+        }
+        return [sentence for sentence, given in checks.items() if not given]
+
+    @property
+    def url(self) -> str:
+        """The base of every URL the adapter hands out, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.ocpi_port}").rstrip("/")
+
+    @property
+    def migrate_url(self) -> str:
+        return self.database_migrate_url or self.database_url
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings in `environ`; raises SettingsError with one sentence a mistake."""
+    given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and not _injected(name, value)}
+    unknown = [_unknown(name) for name in given if name[len(PREFIX) :].lower() not in Settings.model_fields]
+    if unknown:
+        raise SettingsError(unknown)
+    try:
+        return Settings.model_validate({name[len(PREFIX) :].lower(): value for name, value in given.items()})
+    except ValidationError as error:
+        raise SettingsError([_sentence(detail["loc"], detail["msg"]) for detail in error.errors()]) from None
+
+
+def _injected(name: str, value: str) -> bool:
+    """What container platforms put beside our own names."""
+    return "_SERVICE_" in name or value.startswith("tcp://")
+
+
+def _unknown(name: str) -> str:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{name} is not a setting of the adapter" + (f"; did you mean {near[0]}?" if near else ".")
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    return f"{PREFIX}{str(location[0]).upper() if location else ''}: {message}."
