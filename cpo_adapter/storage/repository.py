@@ -91,17 +91,21 @@ async def complete_registration(
     hub_country_code: str,
     hub_party_id: str,
     endpoints: bytes,
+    base64: bool,
+    public_url: str,
     at: datetime,
 ) -> None:
     """Token C and the hub's endpoints are known: joined."""
     await connection.execute(
         """UPDATE hub_registration SET state = 'JOINED', sealed_token = $1, token_macs = $2, hub_country_code = $3,
-               hub_party_id = $4, endpoints = $5, updated_at = $6""",
+               hub_party_id = $4, endpoints = $5, base64 = $6, public_url = $7, updated_at = $8""",
         sealed_token,
         list(token_macs),
         hub_country_code,
         hub_party_id,
         endpoints,
+        base64,
+        public_url,
         at,
     )
 
@@ -111,12 +115,41 @@ async def keep_only_token(connection: Connection, token_mac: bytes) -> None:
     await connection.execute("UPDATE hub_registration SET token_macs = ARRAY[$1]::bytea[]", token_mac)
 
 
+async def renew_registration(
+    connection: Connection, sealed_token: bytes, versions_url: str, token_macs: Sequence[bytes], at: datetime
+) -> None:
+    """The hub gave us a new token of its own by PUT; ours change with it (C-21)."""
+    await connection.execute(
+        """UPDATE hub_registration SET sealed_token = $1, versions_url = $2, token_macs = $3, updated_at = $4
+           WHERE state = 'JOINED'""",
+        sealed_token,
+        versions_url,
+        list(token_macs),
+        at,
+    )
+
+
+async def add_token(connection: Connection, token_mac: bytes) -> None:
+    """One more token of ours that the hub may use, known before it is sent (C-07)."""
+    await connection.execute("UPDATE hub_registration SET token_macs = array_append(token_macs, $1)", token_mac)
+
+
 async def leave(connection: Connection, at: datetime) -> None:
     """The hub unregistered us: no token works any more (C-27)."""
     await connection.execute("UPDATE hub_registration SET state = 'LEFT', token_macs = '{}', updated_at = $1", at)
 
 
 # parties behind the hub
+
+
+async def client_info(connection: Connection, country_code: str, party_id: str, role: str) -> Row | None:
+    """What we know of one party in one role."""
+    return await connection.fetchrow(
+        "SELECT * FROM client_info WHERE country_code = $1 AND party_id = $2 AND role = $3",
+        country_code,
+        party_id,
+        role,
+    )
 
 
 async def put_client_info(
@@ -278,6 +311,11 @@ async def charge(connection: Connection, session_id: UUID) -> Row | None:
     return await connection.fetchrow("SELECT * FROM charge WHERE session_id = $1", session_id)
 
 
+async def charge_opening(connection: Connection, session_id: UUID) -> bytes | None:
+    """The opening of a transaction."""
+    return await connection.fetchval("SELECT opening FROM charge WHERE session_id = $1", session_id)
+
+
 async def unfinished_charges(connection: Connection, limit: int = 10_000) -> list[Row]:
     """Transactions that are open or wait for their CDR, oldest first."""
     return await connection.fetch(
@@ -423,17 +461,38 @@ async def insert_cdr(connection: Connection, session_id: UUID, cdr_id: str, body
 
 
 async def want(
-    connection: Connection, receiver: str, module: str, object_key: str, wanted: bytes, at: datetime
+    connection: Connection, receiver: str, module: str, object_key: str, wanted: bytes, at: datetime, urgent: bool
 ) -> None:
-    """The state `receiver` is to have; what it has is `sent`. A held push is tried again with the new state (Q-08)."""
+    """The state `receiver` is to have; what it has is `sent`. A held push is tried again with the new state (Q-08).
+
+    `urgent` does not wait for the pace of the object, but never breaks the back-off after a failure.
+    """
     await connection.execute(
         """INSERT INTO push (receiver, module, object_key, wanted, next_at) VALUES ($1, $2, $3, $4, $5)
            ON CONFLICT (receiver, module, object_key) DO UPDATE SET wanted = $4, held_because = NULL,
-               next_at = LEAST(push.next_at, $5)""",
+               next_at = CASE WHEN push.held_because IS NOT NULL THEN $5
+                              WHEN $6 AND push.attempts = 0 THEN LEAST(push.next_at, $5) ELSE push.next_at END""",
         receiver,
         module,
         object_key,
         wanted,
+        at,
+        urgent,
+    )
+
+
+async def want_public(connection: Connection, roles: Sequence[str], at: datetime) -> None:
+    """Every connected party of these roles is to have every public object as it is now."""
+    await connection.execute(
+        """INSERT INTO push (receiver, module, object_key, wanted, next_at)
+           SELECT DISTINCT client_info.country_code || '*' || client_info.party_id, document.module, document.object_key,
+                  document.body, $2::timestamptz
+           FROM document CROSS JOIN client_info
+           WHERE document.receiver = '' AND client_info.role = ANY($1) AND client_info.status = 'CONNECTED'
+           ON CONFLICT (receiver, module, object_key) DO UPDATE SET wanted = EXCLUDED.wanted, held_because = NULL,
+               next_at = CASE WHEN push.attempts = 0 THEN EXCLUDED.next_at ELSE push.next_at END
+           WHERE push.wanted IS DISTINCT FROM EXCLUDED.wanted""",
+        list(roles),
         at,
     )
 
@@ -448,14 +507,38 @@ async def due_pushes(connection: Connection, now: datetime, limit: int = 100) ->
     )
 
 
-async def pushed(connection: Connection, receiver: str, module: str, object_key: str, sent: bytes) -> None:
-    """The receiver acknowledged exactly this state."""
+async def push_begun(connection: Connection, receiver: str, module: str, object_key: str) -> None:
+    """A PATCH is about to leave: until it is acknowledged nobody knows what the receiver has (S-13)."""
     await connection.execute(
-        "UPDATE push SET sent = $4, attempts = 0 WHERE receiver = $1 AND module = $2 AND object_key = $3",
+        "UPDATE push SET sent = NULL WHERE receiver = $1 AND module = $2 AND object_key = $3",
+        receiver,
+        module,
+        object_key,
+    )
+
+
+async def pushed(
+    connection: Connection, receiver: str, module: str, object_key: str, sent: bytes, next_at: datetime
+) -> None:
+    """The receiver acknowledged exactly this state; the next one waits until `next_at` unless it is urgent."""
+    await connection.execute(
+        """UPDATE push SET sent = $4, attempts = 0, next_at = $5, held_because = NULL
+           WHERE receiver = $1 AND module = $2 AND object_key = $3""",
         receiver,
         module,
         object_key,
         sent,
+        next_at,
+    )
+
+
+async def try_now(connection: Connection, receiver: str, at: datetime) -> None:
+    """The receiver is connected again: what waits for it goes out now."""
+    await connection.execute(
+        """UPDATE push SET next_at = $2, attempts = 0
+           WHERE receiver = $1 AND wanted IS DISTINCT FROM sent AND held_because IS NULL""",
+        receiver,
+        at,
     )
 
 
@@ -476,6 +559,16 @@ async def push_failed(
         object_key,
         next_at,
         held_because,
+    )
+
+
+async def postpone_pushes(connection: Connection, receiver: str, next_at: datetime) -> None:
+    """The receiver is not reachable: nothing of it before `next_at`."""
+    await connection.execute(
+        """UPDATE push SET next_at = $2
+           WHERE receiver = $1 AND wanted IS DISTINCT FROM sent AND held_because IS NULL AND next_at < $2""",
+        receiver,
+        next_at,
     )
 
 

@@ -1,0 +1,183 @@
+"""What chargers report, taken in: stored before it is answered (the `Facts` of charging.events; R17 to R24, R32 to R34, R42)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from cpo_adapter.charging.events import (
+    Booted,
+    Decision,
+    Sampled,
+    StartAnswer,
+    Started,
+    StatusReported,
+    Stopped,
+    TokenAnswer,
+)
+from cpo_adapter.charging.transaction import Opening
+from cpo_adapter.chargers import ChargerBook
+from cpo_adapter.config import Site
+from cpo_adapter.numbers import permuted
+from cpo_adapter.party.authorize import REFUSED, Authorized, Authorizer, cdr_token
+from cpo_adapter.statuses import Statuses
+from cpo_adapter.storage import facts, repository
+from cpo_adapter.storage.engine import Database
+from cpo_adapter.transactions import Live, Transactions
+from ocpi_modules.message import Clock
+
+log = structlog.get_logger(__name__)
+
+REPLAYED_AFTER = timedelta(minutes=2)
+UNKNOWN_TOKEN = {"country_code": "", "party_id": "", "uid": "", "type": "OTHER", "contract_id": ""}
+
+
+class StoredFacts:
+    """`published` is awaited when EVSE statuses may have changed."""
+
+    def __init__(
+        self,
+        database: Database,
+        book: ChargerBook,
+        site: Site,
+        authorizer: Authorizer,
+        transactions: Transactions,
+        statuses: Statuses,
+        number_key: bytes,
+        published: Callable[[], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._book = book
+        self._site = site
+        self._authorizer = authorizer
+        self._transactions = transactions
+        self._statuses = statuses
+        self._number_key = number_key
+        self._published = published
+        self._clock = clock
+
+    async def knows(self, charger_id: str, password: str | None) -> str | None:
+        return await self._book.knows(charger_id, password)
+
+    async def connected(self, charger_id: str, at: datetime) -> None:
+        self._statuses.connected(charger_id)
+        log.info("charger_connected", charger_id=charger_id)
+        await self._published()
+
+    async def disconnected(self, charger_id: str, at: datetime) -> None:
+        """Ends nothing (R3)."""
+        self._statuses.disconnected(charger_id, at)
+        log.info("charger_disconnected", charger_id=charger_id)
+
+    async def booted(self, fact: Booted) -> None:
+        async with self._database.connection() as connection:
+            body = msgspec.json.encode(fact)
+            await repository.remember_boot(connection, fact.charger_id.casefold(), body, fact.received_at)
+
+    async def status_reported(self, fact: StatusReported) -> None:
+        charger_key = fact.charger_id.casefold()
+        live = self._transactions.open_on(charger_key, fact.connector_id)
+        if live is not None:
+            await self._transactions.add(live, fact, urgent=True)
+        if self._statuses.report(fact):
+            async with self._database.connection() as connection:
+                body = facts.write_fact(fact)
+                await repository.put_connector_status(connection, charger_key, fact.connector_id, body)
+            await self._published()
+
+    async def token_asked(self, charger_id: str, id_tag: str) -> TokenAnswer:
+        return (await self._authorizer.decide(charger_id.casefold(), id_tag)).answer
+
+    async def started(self, fact: Started) -> StartAnswer:
+        """Sent twice it gets the same answer (R18); another one on an open connector is true as well (R19)."""
+        async with self._database.connection() as connection:
+            known = await repository.charge_by_start(connection, facts.start_key(fact))
+        if known is not None:
+            return facts.read_answer(known["answer"])
+        live = fact.received_at - fact.at < REPLAYED_AFTER
+        charger_key = fact.charger_id.casefold()
+        decided = await self._authorizer.decide(charger_key, fact.id_tag, live=live) if fact.id_tag else REFUSED
+        async with self._database.connection() as connection:
+            number = permuted(self._number_key, await repository.next_transaction_number(connection))
+        answer = StartAnswer(number, decided.answer)
+        opening = await self._opening(fact, number, decided)
+        return await self._transactions.begin(opening, fact, answer, self._clock())
+
+    async def sampled(self, fact: Sampled) -> None:
+        """Samples of no known transaction change nothing and end nothing (R42)."""
+        charger_key = fact.charger_id.casefold()
+        if fact.transaction_id is None:
+            live = self._transactions.open_on(charger_key, fact.connector_id)
+        else:
+            live = self._transactions.by_number(charger_key, fact.transaction_id)
+        if live is not None:
+            await self._transactions.add(live, fact)
+
+    async def stopped(self, fact: Stopped) -> TokenAnswer | None:
+        """Always taken: it is a report (R20, R21, R34)."""
+        charger_key = fact.charger_id.casefold()
+        live = self._transactions.by_number(charger_key, fact.transaction_id)
+        if live is None:
+            live = await self._finished_or_matched(charger_key, fact)
+            if live is None:
+                return None
+            assert live.transaction.opening.transaction_id is not None
+            fact = replace(fact, transaction_id=live.transaction.opening.transaction_id)
+        await self._transactions.add(live, fact, ends=True)
+        return None
+
+    async def _finished_or_matched(self, charger_key: str, fact: Stopped) -> Live | None:
+        async with self._database.connection() as connection:
+            row = await repository.charge_by_number(connection, charger_key, fact.transaction_id)
+        if row is not None:
+            await self._transactions.add_late(row["session_id"], fact)
+            return None
+        candidates = [live for live in self._transactions.open_at(charger_key) if _may_end(live, fact)]
+        if len(candidates) == 1:
+            return candidates[0]
+        async with self._database.connection() as connection:
+            await repository.insert_unmatched_fact(
+                connection, facts.fact_key(fact), charger_key, facts.write_fact(fact), fact.received_at
+            )
+        log.warning("stop_unmatched", charger_id=fact.charger_id, transaction_id=fact.transaction_id)
+        return None
+
+    async def _opening(self, fact: Started, number: int, decided: Authorized) -> Opening:
+        place = self._site.place(fact.charger_id.casefold(), fact.connector_id)
+        if place is None:
+            log.error("connector_without_place", charger_id=fact.charger_id, connector_id=fact.connector_id)
+        refused = place is None or decided.token is None or decided.answer.decision is not Decision.Accepted
+        location = self._site.locations[place.location_id.casefold()] if place else {}
+        return Opening(
+            session_id=str(uuid4()),
+            charger_id=fact.charger_id,
+            connector_id=fact.connector_id,
+            location=location,
+            evse_uid=place.evse_uid if place else "",
+            connector=self._site.connector(place) if place else {},
+            tariffs=self._site.tariffs_of(place) if place else [],
+            cdr_token=cdr_token(decided.token) if decided.token else UNKNOWN_TOKEN,
+            auth_method=decided.auth_method,
+            authorization_reference=decided.authorization_reference,
+            meter_id=await self._book.meter_serial_number(fact.charger_id),
+            time_zone=location.get("time_zone", "UTC"),
+            max_power_w=place.max_power_w if place else None,
+            transaction_id=number,
+            refused=refused,
+        )
+
+
+def _may_end(live: Live, stop: Stopped) -> bool:
+    """R20 (a): the same tag, begun before, with a meter that can have reached the stop."""
+    started = live.transaction.started
+    if started is None or stop.id_tag is None:
+        return False
+    return (
+        started.id_tag.casefold() == stop.id_tag.casefold()
+        and started.at <= stop.at
+        and started.meter_start <= stop.meter_stop
+    )

@@ -1,0 +1,1 @@
+"""The OCPI side: an ordinary platform with one CPO party that is reached through a hub."""

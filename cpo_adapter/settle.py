@@ -1,0 +1,119 @@
+"""From facts to what partners see: the Session as it grows, and one CDR when nothing more is waited for (R19, R67 to R70)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from cpo_adapter.charging.cdr import CdrHeld, is_worth_a_cdr, ready_for_cdr, to_cdr
+from cpo_adapter.charging.events import Orphaned
+from cpo_adapter.charging.session import session_changes, to_session
+from cpo_adapter.storage import repository
+from cpo_adapter.storage.engine import Database
+from cpo_adapter.transactions import DONE, HELD, OPEN, Live, Transactions
+from ocpi_modules import json
+from ocpi_modules.message import Clock, PartyId
+
+log = structlog.get_logger(__name__)
+
+ORPHANED_AFTER = timedelta(hours=24)
+URGENT = ("status", "end_date_time")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """`session`: least time between two tellings of one session. `settle`: how long a stop is waited on (R67)."""
+
+    session: timedelta
+    settle: timedelta
+
+
+class Settler:
+    """One round looks at every unfinished transaction. `told` is called when something new is to be pushed."""
+
+    def __init__(
+        self, database: Database, transactions: Transactions, party: PartyId, pace: Pace, told: Any, clock: Clock
+    ) -> None:
+        self._database = database
+        self._transactions = transactions
+        self._party = party
+        self._pace = pace
+        self._told = told
+        self._clock = clock
+
+    async def settle_due(self) -> None:
+        """Raises DatabaseAway; what was not done is done in the next round."""
+        for live in self._transactions.all():
+            try:
+                await self._settle(live)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                log.exception("transaction_unreadable", session_id=str(live.session_id))
+                await self._hold(live, f"Its facts cannot be read: {error}")
+
+    async def _settle(self, live: Live) -> None:
+        now = self._clock()
+        if live.dirty and (live.urgent or live.told_at is None or now - live.told_at >= self._pace.session):
+            await self._tell(live, now)
+        if live.state != OPEN and ready_for_cdr(live.transaction, now, self._pace.settle):
+            await self._finish(live, now)
+        elif live.state == OPEN:
+            await self._orphan(live, now)
+
+    async def _tell(self, live: Live, now: datetime) -> None:
+        transaction = live.transaction
+        session = to_session(transaction, self._party, now)
+        key = str(live.session_id)
+        async with self._database.connection() as connection:
+            row = await repository.document(connection, "sessions", key)
+        before = json.decode(row["body"]) if row else {}
+        if session_changes(before, session) is not None:
+            urgent = any(before.get(name) != session.get(name) for name in URGENT)
+            async with self._database.transaction() as connection:
+                await self._keep(connection, "sessions", key, session, now, urgent)
+            self._told()
+        if live.transaction is transaction:
+            live.dirty = live.urgent = False
+        live.told_at = now
+
+    async def _finish(self, live: Live, now: datetime) -> None:
+        """The CDR and the end of the transaction are one commit: made once, whatever happens (R67)."""
+        key = str(live.session_id)
+        try:
+            cdr = to_cdr(live.transaction, key, self._party, now)
+        except CdrHeld as held:
+            await self._hold(live, held.reason)
+            return
+        async with self._database.transaction() as connection:
+            if is_worth_a_cdr(cdr) and await repository.insert_cdr(
+                connection, live.session_id, cdr["id"], json.encode(cdr), now
+            ):
+                await self._keep(connection, "cdrs", key, cdr, now, urgent=True)
+            await repository.set_charge_state(connection, live.session_id, DONE)
+        self._transactions.drop(live)
+        log.info("session_settled", session_id=key, kwh=str(cdr["total_energy"]))
+        self._told()
+
+    async def _hold(self, live: Live, reason: str) -> None:
+        """No CDR is better than a wrong one: a person decides."""
+        log.warning("cdr_held", session_id=str(live.session_id), reason=reason)
+        async with self._database.connection() as connection:
+            await repository.set_charge_state(connection, live.session_id, HELD, reason)
+        self._transactions.drop(live)
+
+    async def _keep(
+        self, connection: repository.Connection, module: str, key: str, document: Any, now: datetime, urgent: bool
+    ) -> None:
+        token = document["cdr_token"]
+        receiver = str(PartyId.of(token["country_code"], token["party_id"]))
+        body = json.encode(document)
+        await repository.put_document(connection, module, key, body, receiver, now)
+        await repository.want(connection, receiver, module, key, body, now, urgent)
+
+    async def _orphan(self, live: Live, now: datetime) -> None:
+        """An open transaction whose connector has begun another one a day ago will hear of no stop any more (R19)."""
+        newer = self._transactions.open_on(live.charger_key, live.connector_id)
+        if newer is None or newer is live or now - newer.created_at < ORPHANED_AFTER:
+            return
+        fact = Orphaned(live.transaction.opening.charger_id, newer.transaction.start, now)
+        await self._transactions.add(live, fact, ends=True)

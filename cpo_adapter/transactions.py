@@ -1,0 +1,141 @@
+"""Transactions that are not finished: in memory as the sum of their stored facts, so that a restart loses nothing."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from cpo_adapter.charging.events import StartAnswer, Started
+from cpo_adapter.charging.transaction import Fact, Opening, Transaction, apply
+from cpo_adapter.storage import facts, repository
+from cpo_adapter.storage.engine import Database
+
+log = structlog.get_logger(__name__)
+
+OPEN, STOPPED, DONE, HELD, REFUSED = "OPEN", "STOPPED", "DONE", "HELD", "REFUSED"
+
+
+@dataclass
+class Live:
+    """One unfinished transaction. `urgent`: its session is to be told at once; `told_at`: when it was told last."""
+
+    session_id: UUID
+    charger_key: str
+    connector_id: int
+    state: str
+    transaction: Transaction
+    created_at: datetime
+    dirty: bool = True
+    urgent: bool = True
+    told_at: datetime | None = None
+
+
+class Transactions:
+    """`changed` is set when a session has to be told or settled."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._live: dict[UUID, Live] = {}
+        self.changed = asyncio.Event()
+
+    async def load(self) -> None:
+        """Read what is unfinished and apply its facts again. Raises DatabaseAway."""
+        async with self._database.connection() as connection:
+            rows = await repository.unfinished_charges(connection)
+        for row in rows:
+            async with self._database.connection() as connection:
+                bodies = await repository.facts(connection, row["session_id"])
+            transaction = Transaction(facts.read_opening(row["opening"]))
+            for body in bodies:
+                transaction = apply(transaction, facts.read_fact(body))
+            self._live[row["session_id"]] = Live(
+                row["session_id"], row["charger_key"], row["connector_id"], row["state"], transaction, row["created_at"]
+            )
+        self.changed.set()
+
+    def all(self) -> list[Live]:
+        """Everything unfinished, in the order it began."""
+        return list(self._live.values())
+
+    def open_on(self, charger_key: str, connector_id: int) -> Live | None:
+        """The newest open transaction on a connector."""
+        found = [live for live in self.open_at(charger_key) if live.connector_id == connector_id]
+        return found[-1] if found else None
+
+    def open_at(self, charger_key: str) -> list[Live]:
+        return [live for live in self._live.values() if live.charger_key == charger_key and live.state == OPEN]
+
+    def by_number(self, charger_key: str, number: int) -> Live | None:
+        return next(
+            (
+                live
+                for live in self._live.values()
+                if live.charger_key == charger_key and live.transaction.opening.transaction_id == number
+            ),
+            None,
+        )
+
+    async def begin(self, opening: Opening, fact: Started, answer: StartAnswer, now: datetime) -> StartAnswer:
+        """Store a new transaction with its first fact; the answer that counts, which is an earlier one for a start sent
+        twice (R18). Raises DatabaseAway."""
+        key, charger_key = facts.start_key(fact), fact.charger_id.casefold()
+        state = REFUSED if opening.refused else OPEN
+        session_id = UUID(opening.session_id)
+        async with self._database.transaction() as connection:
+            is_new = await repository.insert_charge(
+                connection,
+                session_id=session_id,
+                charger_key=charger_key,
+                connector_id=fact.connector_id,
+                transaction_id=answer.transaction_id,
+                start_key=key,
+                state=state,
+                opening=facts.write_opening(opening),
+                answer=facts.write_answer(answer),
+                at=now,
+            )
+            if is_new:
+                await repository.insert_fact(
+                    connection, session_id, facts.fact_key(fact), facts.write_fact(fact), fact.received_at
+                )
+            else:
+                row = await repository.charge_by_start(connection, key)
+        if not is_new:
+            assert row is not None
+            return facts.read_answer(row["answer"])
+        if state == OPEN:
+            transaction = apply(Transaction(opening), fact)
+            self._live[session_id] = Live(session_id, charger_key, fact.connector_id, state, transaction, now)
+            self.changed.set()
+        return answer
+
+    async def add(self, live: Live, fact: Fact, *, urgent: bool = False, ends: bool = False) -> None:
+        """Store one more fact and apply it; a fact told twice changes nothing. Raises DatabaseAway."""
+        async with self._database.transaction() as connection:
+            is_new = await repository.insert_fact(
+                connection, live.session_id, facts.fact_key(fact), facts.write_fact(fact), fact.received_at
+            )
+            if ends and live.state == OPEN:
+                await repository.set_charge_state(connection, live.session_id, STOPPED)
+        if ends and live.state == OPEN:
+            live.state = STOPPED
+        if is_new:
+            live.transaction = apply(live.transaction, fact)
+            live.dirty, live.urgent = True, live.urgent or urgent or ends
+            self.changed.set()
+
+    async def add_late(self, session_id: UUID, fact: Fact) -> None:
+        """A fact of a finished transaction: kept, without effect (R21). Raises DatabaseAway."""
+        async with self._database.connection() as connection:
+            is_new = await repository.insert_fact(
+                connection, session_id, facts.fact_key(fact), facts.write_fact(fact), fact.received_at
+            )
+        if is_new:
+            log.warning("late_fact", session_id=str(session_id), fact=type(fact).__name__)
+
+    def drop(self, live: Live) -> None:
+        """It is finished."""
+        self._live.pop(live.session_id, None)
+
