@@ -20,6 +20,7 @@ from cpo_adapter.app import Adapter, create_adapter, working
 from cpo_adapter.chargers import UnsuitablePassword
 from cpo_adapter.config import ConfigError
 from cpo_adapter.settings import Settings, SettingsError
+from cpo_adapter.simulator.command import simulate
 from cpo_adapter.storage import migrate as migrations
 from cpo_adapter.storage.engine import DatabaseAway
 from cpo_adapter.storage.migrate import MigrationError
@@ -32,6 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 charger_cli = typer.Typer(no_args_is_help=True, help="The chargers that may connect.")
 cli.add_typer(charger_cli, name="charger")
+cli.command()(simulate)
 
 
 class Failed(Exception):

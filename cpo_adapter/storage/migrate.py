@@ -34,6 +34,7 @@ async def upgrade(dsn: str) -> None:
                 await connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": LOCK_NUMBER})
                 await connection.commit()
                 await connection.run_sync(_run_alembic)
+                await connection.execute(text(f"GRANT SELECT ON {SCHEMA_TABLE} TO PUBLIC"))
                 await connection.commit()
         finally:
             await engine.dispose()

@@ -42,7 +42,6 @@ class Stage:
         self.admin_url = f"http://{HOST}:{ports.admin}"
         self.adapter_url = f"http://{HOST}:{ports.adapter}"
         self.emsp_url = f"http://{HOST}:{ports.emsp}"
-        self.ledger = folder / "charger" / "ledger.jsonl"
         self._memory = EmspFolder(folder / "stage")
         self._postgres: EmbeddedPostgres | None = None
 
@@ -110,8 +109,8 @@ class Stage:
     def start_charger(self) -> None:
         """The simulated charger, a process with its own OCPP client and ledger."""
         command = [sys.executable, "-m", "cpo_adapter", "simulate", "--charger-id", site.CHARGER_ID]
-        command += ["--url", f"ws://{HOST}:{self.ports.ocpp}/ocpp", "--ledger", str(self.ledger)]
-        command += ["--password-file", str(self._password_file())]
+        command += ["--url", f"ws://{HOST}:{self.ports.ocpp}/ocpp", "--password-file", str(self._password_file())]
+        command += ["--charge-wh", str(site.CHARGE_WH), "--parking-seconds", "60", "--state", str(self.folder / "charger")]
         self.processes.start("charger", command, environment())
 
     def invite(self, role_and_party: str) -> str:

@@ -134,7 +134,6 @@ CREATE INDEX command_due ON command (next_at);
 """
 
 GRANTS = """
-DO $$ BEGIN CREATE ROLE ocpi_adapter_app NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 GRANT SELECT, INSERT, UPDATE, DELETE ON charger, hub_registration, client_info, token, expected_start, charge, fact,
     unmatched_fact, connector_status, document, push, command TO ocpi_adapter_app;
 GRANT SELECT, INSERT ON cdr TO ocpi_adapter_app;
@@ -142,7 +141,15 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ocpi_adapter_app;
 """
 
 
+ROLE = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ocpi_adapter_app') THEN CREATE ROLE ocpi_adapter_app NOLOGIN; END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
+"""
+
+
 def upgrade() -> None:
+    op.execute(ROLE)
     for statement in (TABLES + GRANTS).split(";\n"):
         if statement.strip():
             op.execute(statement)
