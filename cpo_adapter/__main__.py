@@ -8,6 +8,8 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import structlog
@@ -20,7 +22,8 @@ from cpo_adapter.app import Adapter, create_adapter, working
 from cpo_adapter.chargers import UnsuitablePassword
 from cpo_adapter.config import ConfigError
 from cpo_adapter.settings import Settings, SettingsError
-from cpo_adapter.simulator.command import simulate
+from cpo_adapter.simulator.run import run as simulation
+from cpo_adapter.simulator.settings import ChargerSettings
 from cpo_adapter.storage import migrate as migrations
 from cpo_adapter.storage.engine import DatabaseAway
 from cpo_adapter.storage.migrate import MigrationError
@@ -33,7 +36,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 charger_cli = typer.Typer(no_args_is_help=True, help="The chargers that may connect.")
 cli.add_typer(charger_cli, name="charger")
-cli.command()(simulate)
 
 
 class Failed(Exception):
@@ -98,6 +100,39 @@ def join(
 
     hub = _run(work())
     _say({"joined": True, "hub": str(hub)}, f"Joined the hub {hub}.", as_json)
+
+
+@cli.command()
+def simulate(
+    charger_id: str,
+    url: Annotated[str, typer.Option(help="Where chargers connect.")] = "ws://127.0.0.1:9000/ocpp",
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
+    id_tag: Annotated[str | None, typer.Option(help="Charge with this tag; without it wait for remote starts.")] = None,
+    charges: Annotated[int, typer.Option(min=1, help="How often to charge with the tag.")] = 1,
+    power_kw: Annotated[int, typer.Option(min=1, help="Power of the charger.")] = 350,
+    charge_wh: Annotated[int, typer.Option(min=1, help="Energy of one charge.")] = 1000,
+    connectors: Annotated[int, typer.Option(min=1, max=20)] = 1,
+    state: Annotated[Path | None, typer.Option(help="Folder in which ledger, queue and meters survive.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="Such as cut_after:StopTransaction; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Be a charger: an OCPP 1.6 charger with a meter that runs in real time."""
+    password = _secret(password_stdin, "--password-stdin", "the password of the charger")
+    settings = ChargerSettings(
+        connectors=connectors, power_kw=Decimal(power_kw), charge_wh=Decimal(charge_wh), state=state
+    )
+
+    def tell(line: str) -> None:
+        _say({"said": line}, line, as_json)
+
+    try:
+        _run(
+            simulation(
+                url, charger_id, password, settings, id_tag=id_tag, charges=charges, faults=fault or (), tell=tell
+            )
+        )
+    except ValueError as error:
+        _fail(Failed(f"--fault: {error}.", 2))
 
 
 @charger_cli.command("add")

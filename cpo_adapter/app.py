@@ -15,6 +15,7 @@ from fastapi import FastAPI, Response
 from cpo_adapter import config
 from cpo_adapter.chargers import ChargerBook
 from cpo_adapter.charging.events import StatusReported
+from cpo_adapter.charging.stored import load
 from cpo_adapter.csms.remote import RemoteChargers
 from cpo_adapter.csms.socket import Listener, ListenerSettings
 from cpo_adapter.facts import StoredFacts
@@ -33,7 +34,7 @@ from cpo_adapter.party.push import Pusher
 from cpo_adapter.settings import Settings
 from cpo_adapter.settle import Pace, Settler
 from cpo_adapter.statuses import Statuses
-from cpo_adapter.storage import facts, repository
+from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database, DatabaseAway
 from cpo_adapter.transactions import Transactions
 from ocpi_modules.http.client import OcpiClient
@@ -41,7 +42,6 @@ from ocpi_modules.http.server import OcpiEdge
 from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.registry import MODULES
 from ocpi_modules.secrets import Keys, derive_key
-
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Adapter:
         async with self.database.connection() as connection:
             rows = await repository.connector_statuses(connection)
         for row in rows:
-            fact = facts.read_fact(row["body"])
+            fact = load(row["body"])
             assert isinstance(fact, StatusReported)
             self.statuses.report(fact)
         await self.publish()

@@ -8,6 +8,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from cpo_adapter.chargers import ChargerBook
 from cpo_adapter.charging.events import (
     Booted,
     Decision,
@@ -18,8 +19,8 @@ from cpo_adapter.charging.events import (
     Stopped,
     TokenAnswer,
 )
+from cpo_adapter.charging.stored import dump
 from cpo_adapter.charging.transaction import Opening
-from cpo_adapter.chargers import ChargerBook
 from cpo_adapter.config import Site
 from cpo_adapter.numbers import permuted
 from cpo_adapter.party.authorize import REFUSED, Authorized, Authorizer, cdr_token
@@ -85,7 +86,7 @@ class StoredFacts:
             await self._transactions.add(live, fact, urgent=True)
         if self._statuses.report(fact):
             async with self._database.connection() as connection:
-                body = facts.write_fact(fact)
+                body = dump(fact)
                 await repository.put_connector_status(connection, charger_key, fact.connector_id, body)
             await self._published()
 
@@ -141,7 +142,7 @@ class StoredFacts:
             return candidates[0]
         async with self._database.connection() as connection:
             await repository.insert_unmatched_fact(
-                connection, facts.fact_key(fact), charger_key, facts.write_fact(fact), fact.received_at
+                connection, facts.fact_key(fact), charger_key, dump(fact), fact.received_at
             )
         log.warning("stop_unmatched", charger_id=fact.charger_id, transaction_id=fact.transaction_id)
         return None

@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from cpo_adapter.charging.events import StartAnswer, Started
+from cpo_adapter.charging.stored import dump, dump_opening, load, load_opening
 from cpo_adapter.charging.transaction import Fact, Opening, Transaction, apply
 from cpo_adapter.storage import facts, repository
 from cpo_adapter.storage.engine import Database
@@ -47,9 +48,9 @@ class Transactions:
         for row in rows:
             async with self._database.connection() as connection:
                 bodies = await repository.facts(connection, row["session_id"])
-            transaction = Transaction(facts.read_opening(row["opening"]))
+            transaction = Transaction(load_opening(row["opening"]))
             for body in bodies:
-                transaction = apply(transaction, facts.read_fact(body))
+                transaction = apply(transaction, load(body))
             self._live[row["session_id"]] = Live(
                 row["session_id"], row["charger_key"], row["connector_id"], row["state"], transaction, row["created_at"]
             )
@@ -92,14 +93,12 @@ class Transactions:
                 transaction_id=answer.transaction_id,
                 start_key=key,
                 state=state,
-                opening=facts.write_opening(opening),
+                opening=dump_opening(opening),
                 answer=facts.write_answer(answer),
                 at=now,
             )
             if is_new:
-                await repository.insert_fact(
-                    connection, session_id, facts.fact_key(fact), facts.write_fact(fact), fact.received_at
-                )
+                await repository.insert_fact(connection, session_id, facts.fact_key(fact), dump(fact), fact.received_at)
             else:
                 row = await repository.charge_by_start(connection, key)
         if not is_new:
@@ -115,7 +114,7 @@ class Transactions:
         """Store one more fact and apply it; a fact told twice changes nothing. Raises DatabaseAway."""
         async with self._database.transaction() as connection:
             is_new = await repository.insert_fact(
-                connection, live.session_id, facts.fact_key(fact), facts.write_fact(fact), fact.received_at
+                connection, live.session_id, facts.fact_key(fact), dump(fact), fact.received_at
             )
             if ends and live.state == OPEN:
                 await repository.set_charge_state(connection, live.session_id, STOPPED)
@@ -130,7 +129,7 @@ class Transactions:
         """A fact of a finished transaction: kept, without effect (R21). Raises DatabaseAway."""
         async with self._database.connection() as connection:
             is_new = await repository.insert_fact(
-                connection, session_id, facts.fact_key(fact), facts.write_fact(fact), fact.received_at
+                connection, session_id, facts.fact_key(fact), dump(fact), fact.received_at
             )
         if is_new:
             log.warning("late_fact", session_id=str(session_id), fact=type(fact).__name__)
@@ -138,4 +137,3 @@ class Transactions:
     def drop(self, live: Live) -> None:
         """It is finished."""
         self._live.pop(live.session_id, None)
-

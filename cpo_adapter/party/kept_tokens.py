@@ -8,7 +8,6 @@ from ocpi_modules import json
 from ocpi_modules.envelope import success, success_with_bytes
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.patch import merge
-from ocpi_modules.registry import MODULES
 from ocpi_modules.spec import Method
 from ocpi_modules.status import InvalidParameters, UnknownToken
 from ocpi_modules.tokens.enums import TokenType

@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from urllib.parse import quote
 
 import structlog
@@ -56,7 +57,7 @@ class Pusher:
             if receiver not in self._under_way and len(self._under_way) < MOST_RECEIVERS:
                 task = asyncio.create_task(self._push_in_order(due))
                 self._under_way[receiver] = task
-                task.add_done_callback(lambda _, receiver=receiver: self._ended(receiver))
+                task.add_done_callback(partial(self._ended, receiver))
 
     async def close(self) -> None:
         """Cut what is under way; it goes out again after the next start."""
@@ -65,7 +66,7 @@ class Pusher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ended(self, receiver: str) -> None:
+    def _ended(self, receiver: str, _: asyncio.Task[None]) -> None:
         del self._under_way[receiver]
         self.due.set()
 
