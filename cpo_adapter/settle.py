@@ -9,6 +9,7 @@ import structlog
 from cpo_adapter.charging.cdr import CdrHeld, is_worth_a_cdr, ready_for_cdr, to_cdr
 from cpo_adapter.charging.events import Orphaned
 from cpo_adapter.charging.session import session_changes, to_session
+from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database
 from cpo_adapter.transactions import DONE, HELD, OPEN, Live, Transactions
@@ -65,7 +66,7 @@ class Settler:
         session = to_session(transaction, self._party, now)
         key = str(live.session_id)
         async with self._database.connection() as connection:
-            row = await repository.document(connection, "sessions", key)
+            row = await outbox.document(connection, "sessions", key)
         before = json.decode(row["body"]) if row else {}
         if session_changes(before, session) is not None:
             urgent = any(before.get(name) != session.get(name) for name in URGENT)
@@ -85,7 +86,7 @@ class Settler:
             await self._hold(live, held.reason)
             return
         async with self._database.transaction() as connection:
-            if is_worth_a_cdr(cdr) and await repository.insert_cdr(
+            if is_worth_a_cdr(cdr) and await outbox.insert_cdr(
                 connection, live.session_id, cdr["id"], json.encode(cdr), now
             ):
                 await self._keep(connection, "cdrs", key, cdr, now, urgent=True)
@@ -107,8 +108,8 @@ class Settler:
         token = document["cdr_token"]
         receiver = str(PartyId.of(token["country_code"], token["party_id"]))
         body = json.encode(document)
-        await repository.put_document(connection, module, key, body, receiver, now)
-        await repository.want(connection, receiver, module, key, body, now, urgent)
+        await outbox.put_document(connection, module, key, body, receiver, now)
+        await outbox.want(connection, receiver, module, key, body, now, urgent)
 
     async def _orphan(self, live: Live, now: datetime) -> None:
         """An open transaction whose connector has begun another one a day ago will hear of no stop any more (R19)."""

@@ -15,6 +15,7 @@ from cpo_adapter.charging.events import Chargers, RemoteAnswer
 from cpo_adapter.config import Place, Site
 from cpo_adapter.party.authorize import Authorizer, id_tag_of
 from cpo_adapter.party.link import HubLink, NotReached
+from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database, DatabaseAway
 from ocpi_modules import json
@@ -164,7 +165,7 @@ class Commander:
     ) -> None:
         now = self._clock()
         async with self._database.connection() as connection:
-            await repository.insert_command(
+            await outbox.insert_command(
                 connection,
                 command_id=command_id,
                 kind=kind,
@@ -186,7 +187,7 @@ class Commander:
         log.info("command_answered", command_id=str(command_id), result=result)
         try:
             async with self._database.connection() as connection:
-                await repository.command_result(connection, command_id, result, self._clock())
+                await outbox.command_result(connection, command_id, result, self._clock())
         except DatabaseAway:
             log.warning("command_result_not_stored", command_id=str(command_id))
         self.due.set()
@@ -201,7 +202,7 @@ class Commander:
         """Post every result that is due, once round. Raises DatabaseAway."""
         now = self._clock()
         async with self._database.connection() as connection:
-            rows = await repository.due_commands(connection, now)
+            rows = await outbox.due_commands(connection, now)
         posting: list[Coroutine[Any, Any, None]] = [self._post(row) for row in rows]
         await asyncio.gather(*posting)
 
@@ -224,8 +225,8 @@ class Commander:
         now = self._clock()
         async with self._database.connection() as connection:
             if delivered or now >= row["expires_at"]:
-                await repository.delete_command(connection, row["command_id"])
+                await outbox.delete_command(connection, row["command_id"])
             else:
-                await repository.postpone_command(connection, row["command_id"], now + RETRY)
+                await outbox.postpone_command(connection, row["command_id"], now + RETRY)
         if not delivered:
             log.warning("command_result_not_delivered", command_id=str(row["command_id"]), reason=reason)

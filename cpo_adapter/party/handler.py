@@ -10,6 +10,7 @@ from cpo_adapter.party.commands import Commander
 from cpo_adapter.party.credentials import CredentialsDesk
 from cpo_adapter.party.kept_tokens import KeptTokens
 from cpo_adapter.party.neighbours import Neighbours
+from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database, DatabaseAway
 from ocpi_modules import headers, json, paging
@@ -131,7 +132,7 @@ class AdapterHandler:
     async def _one_location(self, request: OcpiRequest) -> OcpiResponse:
         names = request.variables
         async with self._database.connection() as connection:
-            row = await repository.document(connection, "locations", names["location_id"].casefold())
+            row = await outbox.document(connection, "locations", names["location_id"].casefold())
         if row is None:
             raise UnknownLocation(f"There is no location {names['location_id']} here.", http_status=404)
         if len(names) == 1:
@@ -150,8 +151,8 @@ class AdapterHandler:
         receiver = str(request.sender) if request.sender else ""
         window: tuple[datetime | None, datetime | None] = (page.date_from, page.date_to)
         async with self._database.connection() as connection:
-            total = await repository.count_documents(connection, request.module, receiver, *window)
-            rows = await repository.documents(connection, request.module, receiver, *window, page.offset, page.limit)
+            total = await outbox.count_documents(connection, request.module, receiver, *window)
+            rows = await outbox.documents(connection, request.module, receiver, *window, page.offset, page.limit)
         following = page.offset + len(rows)
         url = endpoint_url(self._public_url, request.module, SENDER)
         link = paging.link_header(url, page, offset=following) if rows and following < total else None

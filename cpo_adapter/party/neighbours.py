@@ -6,6 +6,7 @@ import structlog
 
 from cpo_adapter.party.link import HubLink, NotReached
 from cpo_adapter.party.publish import Publisher
+from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database
 from ocpi_modules.headers import TOTAL_COUNT
@@ -71,6 +72,6 @@ class Neighbours:
             if known is None or info.status != "CONNECTED" or known["status"] == "CONNECTED":
                 return
             if known["status"] == "OFFLINE":
-                await repository.try_now(connection, str(party), self._clock())
+                await outbox.try_now(connection, str(party), self._clock())
             else:
-                await repository.forget_sent(connection, str(party), self._clock())
+                await outbox.forget_sent(connection, str(party), self._clock())

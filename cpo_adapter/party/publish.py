@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 from cpo_adapter.config import Site
-from cpo_adapter.storage import repository
+from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage.engine import Database
 from ocpi_modules import json
 from ocpi_modules.message import Clock
@@ -37,17 +37,17 @@ class Publisher:
     async def offer(self) -> None:
         """Let every connected party want what is public. Raises DatabaseAway."""
         async with self._database.connection() as connection:
-            await repository.want_public(connection, AUDIENCE, self._clock())
+            await outbox.want_public(connection, AUDIENCE, self._clock())
 
     async def _keep(self, module: str, document: Document) -> bool:
         now = self._clock()
         key = document["id"].casefold()
         async with self._database.connection() as connection:
-            row = await repository.document(connection, module, key)
+            row = await outbox.document(connection, module, key)
             fresh = _dated(document, json.decode(row["body"]) if row else None, format_datetime(now))
             if fresh is None:
                 return False
-            await repository.put_document(connection, module, key, json.encode(fresh), "", now)
+            await outbox.put_document(connection, module, key, json.encode(fresh), "", now)
         return True
 
 

@@ -18,7 +18,7 @@ import structlog
 from cpo_adapter.charging.session import Replace, session_changes
 from cpo_adapter.party.link import HubLink, NotReached, Reply
 from cpo_adapter.party.location_changes import location_changes
-from cpo_adapter.storage import repository
+from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage.engine import Database, DatabaseAway
 from cpo_adapter.storage.repository import Row
 from ocpi_modules import json
@@ -49,7 +49,7 @@ class Pusher:
         if await self._link.joined() is None:
             return
         async with self._database.connection() as connection:
-            rows = await repository.due_pushes(connection, self._clock())
+            rows = await outbox.due_pushes(connection, self._clock())
         of_receiver: dict[str, list[Row]] = defaultdict(list)
         for row in sorted(rows, key=lambda row: ORDER[row["module"]]):
             of_receiver[row["receiver"]].append(row)
@@ -88,7 +88,7 @@ class Pusher:
         for method, suffix, body in self._steps(row):
             if method is Method.PATCH:
                 async with self._database.connection() as connection:
-                    await repository.push_begun(connection, *_key(row))
+                    await outbox.push_begun(connection, *_key(row))
             try:
                 reply = await self._link.send(
                     method,
@@ -106,7 +106,7 @@ class Pusher:
                 return await self._refused(row, method, reply)
         pace = self._session_pace if row["module"] == "sessions" else timedelta(0)
         async with self._database.connection() as connection:
-            await repository.pushed(connection, *_key(row), row["wanted"], self._clock() + pace)
+            await outbox.pushed(connection, *_key(row), row["wanted"], self._clock() + pace)
         return True
 
     def _steps(self, row: Row) -> list[tuple[Method, str, bytes]]:
@@ -146,9 +146,9 @@ class Pusher:
         seconds = min(LONGEST_PAUSE, 0.5 * 2 ** min(row["attempts"], 10)) * random.uniform(0.8, 1.2)  # noqa: S311
         next_at = self._clock() + timedelta(seconds=0 if at_once else seconds)
         async with self._database.transaction() as connection:
-            await repository.push_failed(connection, *_key(row), next_at, reason if held else None)
+            await outbox.push_failed(connection, *_key(row), next_at, reason if held else None)
             if away:
-                await repository.postpone_pushes(connection, row["receiver"], next_at)
+                await outbox.postpone_pushes(connection, row["receiver"], next_at)
         log.warning(
             "push_held" if held else "push_failed",
             receiver=row["receiver"],
