@@ -3,8 +3,10 @@
     {"business_details": {"name": "..."},
      "tariffs":   [Tariff, ...],          OCPI objects; country_code, party_id and last_updated are filled in
      "locations": [Location, ...],        with evses and connectors; EVSE status and last_updated are filled in
-     "chargers":  [{"id": "CP-1", "connectors": [
+     "chargers":  [{"charger_id": "CP-1", "evses": [
                        {"connector_id": 1, "location_id": "LOC1", "evse_uid": "E1", "connector": "1"}]}]}
+
+`connector_id` is the charger's own number of the EVSE it serves.
 
 `connector` may be left out where the EVSE has one. The first of a connector's tariff_ids applies to its sessions.
 """
@@ -108,7 +110,7 @@ def load(path: Path, party: PartyId) -> Site:
     places = tuple(_places(site, document.get("chargers", []), wrong))
     if wrong:
         raise ConfigError(wrong)
-    chargers = tuple(charger["id"] for charger in document.get("chargers", []))
+    chargers = tuple(charger["charger_id"] for charger in document.get("chargers", []))
     return Site(site.party, site.business_details, site.locations, site.tariffs, places, chargers)
 
 
@@ -158,13 +160,13 @@ def _unknown_tariffs(site: Site) -> list[str]:
 def _places(site: Site, chargers: list[Document], wrong: list[str]) -> list[Place]:
     places = []
     for charger in chargers:
-        for connector in charger.get("connectors", []):
+        for evse in charger.get("evses", []):
             try:
-                places.append(_place(site, charger["id"], connector))
+                places.append(_place(site, charger["charger_id"], evse))
             except (KeyError, StopIteration, TypeError) as error:
                 wrong.append(
-                    f"ADAPTER_CONFIG: charger {charger.get('id')}: {connector} needs connector_id, and a location_id, evse_uid "
-                    f"and connector that stand in locations ({error or 'not found'})."
+                    f"ADAPTER_CONFIG: charger {charger.get('charger_id')}: {evse} needs connector_id, and a location_id, "
+                    f"evse_uid and connector that stand in locations ({error or 'not found'})."
                 )
     return places
 

@@ -42,7 +42,7 @@ class SimulatedCharger:
         self.charger_id = charger_id
         self.settings = settings = settings or ChargerSettings()
         self.faults = Faults()
-        self.ledger = Ledger(self._file("ledger.jsonl"))
+        self.ledger = Ledger(settings.ledger or self._file("ledger.jsonl"))
         self.booted = asyncio.Event()
         self._clock = clock
         self._queue = TransactionQueue(self._file("queue.json"))

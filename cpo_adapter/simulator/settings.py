@@ -8,7 +8,8 @@ from pathlib import Path
 @dataclass(frozen=True)
 class ChargerSettings:
     """Seconds are real seconds. `register_wh` is the lifetime reading every meter starts with. A charge ends after
-    `charge_wh`, and then stays parked for `parking_seconds`. `state` is a folder: ledger, queue and registers survive there."""
+    `charge_wh`, and then stays parked for `parking_seconds`. `state` is a folder: ledger, queue and registers survive there;
+    `ledger` puts the ledger elsewhere."""
 
     connectors: int = 1
     power_kw: Decimal = Decimal(350)
@@ -24,3 +25,4 @@ class ChargerSettings:
     model: str = "SIM-350"
     firmware_version: str = "1.0"
     state: Path | None = None
+    ledger: Path | None = None
