@@ -1,7 +1,9 @@
 """From the headers and query of an HTTP request to what OcpiRequest holds, or a refusal."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
 from uuid import uuid4
 
@@ -27,13 +29,13 @@ _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 def read_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name (X-22), the first of each. Raises InvalidParameters (HTTP 400) when a header that names
     the caller, the route, the message or the body stands twice (F-40, S-10)."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in pairs:
-        name = raw_name.decode("latin-1")
-        if name not in headers:
-            headers[name] = raw_value.decode("latin-1")
-        elif name in _ONCE:
-            raise InvalidParameters(f"The header {name} stands twice; send it once.", http_status=400)
+    pairs = list(pairs)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(pairs)}
+    if len(headers) != len(pairs):
+        names_given = Counter(name.decode("latin-1") for name, _ in pairs)
+        for name in _ONCE:
+            if names_given[name] > 1:
+                raise InvalidParameters(f"The header {name} stands twice; send it once.", http_status=400)
     return headers
 
 
@@ -65,8 +67,16 @@ def _party(headers: dict[str, str], country: str, party: str) -> PartyId | None:
     if not country_code or not party_id:
         given, missing = (country, party) if country_code else (party, country)
         raise InvalidParameters(f"The header {given} came without {missing}; send both or neither.")
-    if not _COUNTRY_CODE.fullmatch(country_code) or not _PARTY_ID.fullmatch(party_id):
+    found = _party_of(country_code, party_id)
+    if found is None:
         raise InvalidParameters(f"{country} must be 2 and {party} at most 3 visible ASCII characters.")
+    return found
+
+
+@lru_cache(4096)
+def _party_of(country_code: str, party_id: str) -> PartyId | None:
+    if not _COUNTRY_CODE.fullmatch(country_code) or not _PARTY_ID.fullmatch(party_id):
+        return None
     return PartyId.of(country_code, party_id)
 
 
@@ -102,12 +112,17 @@ def _decoded(text: str, *, date: bool = False) -> str:
 def check_content(headers: Mapping[str, str]) -> None:
     """A body must be plain application/json; parameters are accepted (X-15, X-17, F-39). Raises UnsupportedContent (415)."""
     content_type = headers.get("content-type", "")
+    if content_type != "application/json":
+        _check_type(content_type)
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedContent(
+            "Bodies are accepted without Content-Encoding only.", headers={"Accept-Encoding": "identity"}
+        )
+
+
+def _check_type(content_type: str) -> None:
     if not _JSON.fullmatch(content_type.strip()):
         raise UnsupportedContent("The body must be sent with Content-Type: application/json.")
     charset = _CHARSET.search(content_type)
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedContent("The body must be UTF-8.")
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedContent(
-            "Bodies are accepted without Content-Encoding only.", headers={"Accept-Encoding": "identity"}
-        )

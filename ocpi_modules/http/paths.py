@@ -11,6 +11,7 @@ Look-ups walk dictionaries, one step a segment, on the raw path: `%2F` inside an
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote
 
 from ocpi_modules.spec import Endpoint, InterfaceRole, Method, ModuleID, ModuleSpec
@@ -21,7 +22,6 @@ VERSION = "2.2.1"
 MAXIMUM_PATH = 2048
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_VERSION_DETAILS = "/{version}"
 
 
 def versions_url(public_url: str) -> str:
@@ -145,9 +145,7 @@ class Paths:
         endpoint = offered.get(method)
         if endpoint is None:
             raise _refusal(method, offered)
-        variables = {
-            name[1:-1]: value for name, value in zip(endpoint.segments, decoded, strict=False) if name[0] == "{"
-        }
+        variables = {name: decoded[place] for place, name in _names(endpoint.path)}
         return Match(interface.module, endpoint, version, "".join(f"/{part}" for part in rest), variables)
 
     def _find(self, segments: list[str]) -> tuple[_Interface, str, list[str]]:
@@ -168,6 +166,13 @@ class Paths:
             raise NotFound("This module is not offered here. Take URLs from version details.") from None
 
 
+@lru_cache(256)
+def _names(path: str) -> tuple[tuple[int, str], ...]:
+    """(position, name) of the variable segments of an endpoint's path."""
+    parts = [part for part in path.split("/") if part]
+    return tuple((place, part[1:-1]) for place, part in enumerate(parts) if part.startswith("{"))
+
+
 def _place(module: ModuleID, interface: InterfaceRole) -> str:
     return str(module) if module in (ModuleID.versions, ModuleID.credentials) else f"{interface.lower()}/{module}"
 
@@ -181,7 +186,7 @@ def _refusal(method: str, offered: Mapping[str, Endpoint]) -> NotFound | MethodN
 
 def _decoded(segment: str) -> str:
     try:
-        text = unquote(segment, errors="strict")
+        text = unquote(segment, errors="strict") if "%" in segment else segment
     except UnicodeDecodeError:
         raise NotFound("The path is not UTF-8.") from None
     if text in ("", ".", "..") or _CONTROL.search(text):
