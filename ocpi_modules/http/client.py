@@ -10,6 +10,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -46,6 +47,7 @@ __all__ = [
 DEFAULT_DEADLINE = 30.0
 
 _BAD_HEADER = re.compile(r"[\x00-\x1f\x7f]")
+_METHOD = re.compile(r"[A-Z]{3,10}")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OURS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "user-agent", "accept"}
@@ -123,6 +125,8 @@ class OcpiClient:
         await self.close()
 
     async def _follow(self, request: OutgoingRequest, progress: _Progress) -> IncomingAnswer:
+        if not _METHOD.fullmatch(request.method):
+            raise RequestRefused("The method is not one of HTTP.")
         origin, target = split_url(request.url, allow_insecure=self._allow_insecure)
         answer = await self._once(origin, target, request, progress)
         location = answer.headers.get("location")
@@ -214,23 +218,35 @@ def join_url(endpoint_url: str, suffix: str) -> str:
 
 
 def _serialize(origin: Origin, target: str, request: OutgoingRequest) -> bytes:
+    _refuse_bad(request.headers)
     lines = [
         f"{request.method} {target} HTTP/1.1",
         f"Host: {origin.host_header}",
         "User-Agent: ocpi",
         "Accept: application/json",
     ]
-    for name, value in request.headers.items():
-        if name.lower() in _OURS:
-            continue
-        if not _TOKEN.fullmatch(name) or _BAD_HEADER.search(value) or not value.isascii():
-            raise RequestRefused(f"The header {name} holds characters no header may hold.")
-        lines.append(f"{name}: {value}")
-    if request.body and not any(name.lower() == "content-type" for name in request.headers):
+    given = {name.lower(): f"{name}: {value}" for name, value in request.headers.items()}
+    lines += [line for name, line in given.items() if name not in _OURS]
+    if request.body and "content-type" not in given:
         lines.append("Content-Type: application/json")
     if request.body or request.method in ("POST", "PUT", "PATCH"):
         lines.append(f"Content-Length: {len(request.body)}")
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + request.body
+
+
+def _refuse_bad(headers: Mapping[str, str]) -> None:
+    values = "".join(headers.values())
+    if _BAD_HEADER.search(values) or not values.isascii():
+        wrong = next(name for name, value in headers.items() if _BAD_HEADER.search(value) or not value.isascii())
+        raise RequestRefused(f"The header {wrong} holds characters no header may hold.")
+    for name in headers:
+        if not _is_token(name):
+            raise RequestRefused("The name of a header holds characters no header may hold.")
+
+
+@lru_cache(256)
+def _is_token(name: str) -> bool:
+    return _TOKEN.fullmatch(name) is not None
 
 
 def _tls(extra_ca: Path | None) -> ssl.SSLContext:

@@ -490,3 +490,31 @@ async def test_a_cancelled_request_gives_its_place_to_the_next() -> None:
         assert (await waiting).body == b"ok"
         assert (await client.send(request)).body == b"ok"
         await asyncio.gather(hanging, gone, return_exceptions=True)
+
+
+async def test_a_name_server_that_does_not_answer_holds_up_its_own_name_only() -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        if host == "slow.example":
+            await asyncio.sleep(60)
+        return ["127.0.0.1"]
+
+    async with raw_server(answering(OK)) as port:
+        async with OcpiClient(allow_insecure=True, resolve=resolve, connect_seconds=0.3) as client:
+            slow = asyncio.create_task(client.send(OutgoingRequest("PUT", "https://slow.example/", {}, b"{}")))
+            assert (await client.send(OutgoingRequest("GET", f"http://quick.example:{port}/"), 0.2)).body == b"ok"
+            with pytest.raises(Unreachable, match="not resolved within") as failure:
+                await slow
+    assert not failure.value.request_was_sent
+
+
+async def test_a_second_address_is_tried_when_the_first_refuses() -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    async with raw_server(answering(OK)) as port:
+        assert (await fetch_by_name(port, resolve)).body == b"ok"
+
+
+async def fetch_by_name(port: int, resolve: Callable[[str, int], Awaitable[list[str]]]) -> IncomingAnswer:
+    async with OcpiClient(allow_insecure=True, resolve=resolve) as client:
+        return await client.send(OutgoingRequest("GET", f"http://partner.example:{port}/"), 5)
