@@ -201,7 +201,7 @@ def _sentences_of(error: ValidationError, values: Mapping[str, Any]) -> list[str
     sentences = []
     for finding in error.errors(include_input=False, include_url=False):
         name = str(finding["loc"][0])
-        if name == "database_migrate_url" and "database_url" not in values:
+        if name == "database_migrate_url" and values.get(name) == values.get("database_url"):
             continue
         problem = "is not set" if finding["type"] == "missing" else "cannot be used"
         sentences.append(f"{PREFIX}{name.upper()} {problem}: it {_WAYS_OUT.get(name, 'has another form')}.")
