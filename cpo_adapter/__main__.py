@@ -104,22 +104,32 @@ def join(
 
 @cli.command()
 def simulate(
-    charger_id: str,
+    charger_id: Annotated[str, typer.Option(help="The charger's id.")],
     url: Annotated[str, typer.Option(help="Where chargers connect.")] = "ws://127.0.0.1:9000/ocpp",
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
+    password_file: Annotated[Path | None, typer.Option(help="Or read it from this file.")] = None,
     id_tag: Annotated[str | None, typer.Option(help="Charge with this tag; without it wait for remote starts.")] = None,
     charges: Annotated[int, typer.Option(min=1, help="How often to charge with the tag.")] = 1,
     power_kw: Annotated[int, typer.Option(min=1, help="Power of the charger.")] = 350,
     charge_wh: Annotated[int, typer.Option(min=1, help="Energy of one charge.")] = 1000,
+    parking_seconds: Annotated[float, typer.Option(min=0, help="How long the car stays plugged in after it.")] = 0,
     connectors: Annotated[int, typer.Option(min=1, max=20)] = 1,
     state: Annotated[Path | None, typer.Option(help="Folder in which ledger, queue and meters survive.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="File for the ledger; its folder is the default of --state.")
+    ] = None,
     fault: Annotated[list[str] | None, typer.Option(help="Such as cut_after:StopTransaction; may be repeated.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Be a charger: an OCPP 1.6 charger with a meter that runs in real time."""
-    password = _secret(password_stdin, "--password-stdin", "the password of the charger")
+    password = _password(password_stdin, password_file)
     settings = ChargerSettings(
-        connectors=connectors, power_kw=Decimal(power_kw), charge_wh=Decimal(charge_wh), state=state
+        connectors=connectors,
+        power_kw=Decimal(power_kw),
+        charge_wh=Decimal(charge_wh),
+        parking_seconds=parking_seconds,
+        state=state or (ledger.parent if ledger else None),
+        ledger=ledger,
     )
 
     def tell(line: str) -> None:
@@ -246,6 +256,15 @@ def _secret(given: bool, option: str, what: str) -> str:
     if not secret:
         _fail(Failed(f"Nothing was read from stdin; {what} is needed.", 2))
     return secret
+
+
+def _password(from_stdin: bool, file: Path | None) -> str:
+    if file is None:
+        return _secret(from_stdin, "--password-stdin or --password-file", "the password of the charger")
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(Failed(f"--password-file: {file} cannot be read: {error}.", 2))
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:

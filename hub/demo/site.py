@@ -78,5 +78,5 @@ def adapter_config() -> dict[str, Any]:
     return {
         "locations": [location()],
         "tariffs": [tariff()],
-        "chargers": [{"id": CHARGER_ID, "connectors": [connector]}],
+        "chargers": [{"charger_id": CHARGER_ID, "evses": [connector]}],
     }

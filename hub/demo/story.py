@@ -62,11 +62,7 @@ class Story:
             "evse_uid": site.EVSE_UID,
         }
         before = set(self._state()["results"])
-        answer = self._post("start", body)
-        if answer["result"] != "ACCEPTED":
-            raise DemoFailed(
-                f"START_SESSION was answered {answer['result']}; the logs are in {self.stage.processes.logs}."
-            )
+        answer = self._await("An accepted START_SESSION", lambda: self._accepted(body))
         result = self._await("The result of START_SESSION", lambda: self._new_result(before))
         self.screen.step("eMSP: START_SESSION", f"{answer['result']}, the charger says {result['result']}")
 
@@ -105,6 +101,11 @@ class Story:
         locations = [location for location in state["locations"] if location["id"] == site.LOCATION_ID]
         evses = [evse for location in locations for evse in location.get("evses") or []]
         return bool(state["tariffs"]) and any(evse["status"] == "AVAILABLE" for evse in evses)
+
+    def _accepted(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        """REJECTED while the charger is still on its way back to the adapter: the driver tries again."""
+        answer: dict[str, Any] = self._post("start", body)
+        return answer if answer["result"] == "ACCEPTED" else None
 
     def _new_result(self, earlier: set[str]) -> dict[str, Any] | None:
         return next((result for name, result in self._state()["results"].items() if name not in earlier), None)

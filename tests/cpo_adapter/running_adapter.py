@@ -54,8 +54,8 @@ SITE: dict[str, Any] = {
     ],
     "chargers": [
         {
-            "id": "CP-1",
-            "connectors": [
+            "charger_id": "CP-1",
+            "evses": [
                 {"connector_id": 1, "location_id": "LOC1", "evse_uid": "E1"},
                 {"connector_id": 2, "location_id": "LOC1", "evse_uid": "E2"},
             ],
