@@ -13,7 +13,7 @@ from typing import Self
 from hub.db.embedded import EmbeddedPostgres
 from hub.demo import site
 from hub.demo.emsp_folder import EmspFolder
-from hub.demo.processes import Processes, answers, environment
+from hub.demo.processes import DemoFailed, Processes, answers, environment
 from hub.demo.screen import Screen
 from ocpi_modules import json
 
@@ -114,9 +114,18 @@ class Stage:
         self.processes.start("charger", command, environment())
 
     def invite(self, role_and_party: str) -> str:
-        """A fresh Token A for "CPO:NL/SIM"."""
-        command = [sys.executable, "-m", "hub", "invite", "--party", role_and_party, "--json"]
-        printed = self.processes.run("The invitation", command, self.hub_environment())
+        """A fresh Token A for "CPO:NL/SIM"; a registration under earlier addresses is ended first."""
+        command = [sys.executable, "-m", "hub"]
+        environ = self.hub_environment()
+        asking = [*command, "invite", "--party", role_and_party, "--json"]
+        try:
+            printed = self.processes.run("The invitation", asking, environ)
+        except DemoFailed as refused:
+            if "unregister" not in str(refused):
+                raise
+            party = role_and_party.partition(":")[2]
+            self.processes.run("Unregistering", [*command, "platform", "unregister", "--party", party], environ)
+            printed = self.processes.run("The invitation", asking, environ)
         return str(json.decode(printed.strip().splitlines()[-1].encode())["token_a"])
 
     def joined(self, who: str, url: str) -> bool:
