@@ -36,8 +36,11 @@ class Ports:
 class Stage:
     """Puts everything up on entering and takes it down on leaving."""
 
-    def __init__(self, folder: Path, ports: Ports, processes: Processes, screen: Screen) -> None:
+    def __init__(
+        self, folder: Path, ports: Ports, processes: Processes, screen: Screen, charge_wh: int = site.CHARGE_WH
+    ) -> None:
         self.folder, self.ports, self.processes, self.screen = folder, ports, processes, screen
+        self.charge_wh = charge_wh
         self.hub_url = f"http://{HOST}:{ports.hub}"
         self.admin_url = f"http://{HOST}:{ports.admin}"
         self.adapter_url = f"http://{HOST}:{ports.adapter}"
@@ -110,7 +113,16 @@ class Stage:
         """The simulated charger, a process with its own OCPP client and ledger."""
         command = [sys.executable, "-m", "cpo_adapter", "simulate", "--charger-id", site.CHARGER_ID]
         command += ["--url", f"ws://{HOST}:{self.ports.ocpp}/ocpp", "--password-file", str(self._password_file())]
-        command += ["--charge-wh", str(site.CHARGE_WH), "--parking-seconds", "60", "--state", str(self.folder / "charger")]
+        command += [
+            "--charge-wh",
+            str(self.charge_wh),
+            "--parking-seconds",
+            "60",
+            "--ledger",
+            str(self.folder / "charger" / "ledger.jsonl"),
+            "--state",
+            str(self.folder / "charger"),
+        ]
         self.processes.start("charger", command, environment())
 
     def invite(self, role_and_party: str) -> str:
@@ -136,8 +148,8 @@ class Stage:
     def remember_joined(self, who: str, url: str) -> None:
         self._memory.write(f"joined-{who}", {"hub": self.hub_url, "own": url})
 
-    def join_adapter(self) -> None:
-        token_a = self.invite(f"CPO:{site.COUNTRY_CODE}/{site.PARTY_ID}")
+    def join_adapter(self, token_a: str) -> None:
+        """The adapter registers with the hub; may be repeated with the same token."""
         command = [sys.executable, "-m", "cpo_adapter", "join", "--token-a-stdin"]
         command += ["--versions-url", f"{self.hub_url}/ocpi/versions"]
         self.processes.run("The adapter's registration", command, self.adapter_environment(), given=token_a + "\n")

@@ -13,7 +13,6 @@ from hub.demo.processes import DemoFailed
 from hub.demo.screen import Screen
 from hub.demo.stage import Stage
 
-ENERGY_TARGET = Decimal(site.CHARGE_WH) / 1000
 STEP_SECONDS = 30
 CHARGE_SECONDS = 90
 
@@ -23,6 +22,7 @@ class Story:
 
     def __init__(self, stage: Stage, screen: Screen) -> None:
         self.stage, self.screen = stage, screen
+        self._target = Decimal(stage.charge_wh) / 1000
 
     def play(self) -> dict[str, Any]:
         """From the handshakes to the CDR; what `--json` prints."""
@@ -45,14 +45,19 @@ class Story:
     def _register(self) -> None:
         stage = self.stage
         if not stage.joined("adapter", stage.adapter_url):
-            stage.join_adapter()
+            self._join_adapter(stage.invite(f"CPO:{site.COUNTRY_CODE}/{site.PARTY_ID}"))
             stage.remember_joined("adapter", stage.adapter_url)
         self.screen.step("CPO registered", f"{site.COUNTRY_CODE}*{site.PARTY_ID} (credentials handshake)")
         if not stage.joined("emsp", stage.emsp_url) or not self._state()["joined"]:
-            body = {"versions_url": f"{stage.hub_url}/ocpi/versions", "token_a": stage.invite("EMSP:DE/EMA")}
-            self._post("join", body)
+            self._join_emsp(stage.invite("EMSP:DE/EMA"))
             stage.remember_joined("emsp", stage.emsp_url)
         self.screen.step("eMSP registered", "DE*EMA (credentials handshake)")
+
+    def _join_adapter(self, token_a: str) -> None:
+        self.stage.join_adapter(token_a)
+
+    def _join_emsp(self, token_a: str) -> None:
+        self._post("join", {"versions_url": f"{self.stage.hub_url}/ocpi/versions", "token_a": token_a})
 
     def _start(self) -> None:
         body = {
@@ -69,9 +74,9 @@ class Story:
     def _charge(self, earlier: set[str]) -> dict[str, Any]:
         session = self._await("The session at the eMSP", lambda: self._new_session(earlier))
         self.screen.step("Session", f"{session['id']} {session['status']}")
-        self.screen.begin_energy(ENERGY_TARGET)
+        self.screen.begin_energy(self._target)
         try:
-            return dict(self._await("1 kWh", lambda: self._charged(session["id"]), CHARGE_SECONDS))
+            return dict(self._await("The end of the charge", lambda: self._charged(session["id"]), CHARGE_SECONDS))
         finally:
             self.screen.end_energy()
 
@@ -117,7 +122,7 @@ class Story:
         session = next(one for one in self._state()["sessions"] if one["id"] == session_id)
         kwh = Decimal(session["kwh"])
         self.screen.energy(kwh)
-        return session if kwh >= ENERGY_TARGET else None
+        return session if kwh >= self._target else None
 
     def _cdr(self, session_id: str) -> dict[str, Any] | None:
         return next((one for one in self._state()["cdrs"] if one["session_id"] == session_id), None)

@@ -47,6 +47,21 @@ POINTS: dict[str, Point] = {
     "hub: session forwarded, CPO not answered": Point(
         "hub", "hub.delivery.send.DoorOut.send", False, _module_is("sessions")
     ),
+    "hub: registration stored, partner not answered": Point(
+        "hub", "hub.registration.handshake.Registration._store_theirs", False
+    ),
+    "hub: partner's endpoints read, registration not stored": Point(
+        "hub", "hub.registration.handshake.Registration._store_theirs", True
+    ),
+    "join: token B stored, POST not sent": Point("join", "ocpi_modules.http.handshake.post_credentials", True),
+    "join: POST answered, Token C not stored": Point("join", "ocpi_modules.http.handshake.post_credentials", False),
+    "adapter: start stored, charger not answered": Point("adapter", "cpo_adapter.facts.StoredFacts.started", False),
+    "adapter: stop stored, charger not answered": Point("adapter", "cpo_adapter.facts.StoredFacts.stopped", False),
+    "adapter: stop heard, not stored": Point("adapter", "cpo_adapter.facts.StoredFacts.stopped", True),
+    "adapter: CDR stored, not sent": Point("adapter", "cpo_adapter.settle.Settler._finish", False),
+    "adapter: CDR acknowledged, not noted": Point(
+        "adapter", "cpo_adapter.storage.outbox_repository.pushed", True, _module_is("cdrs")
+    ),
     "emsp: CDR received, not kept": Point("emsp", "hub.demo.emsp_folder.EmspFolder.keep", True, _module_is("cdrs")),
     "emsp: CDR kept, not acknowledged": Point(
         "emsp", "hub.demo.emsp_folder.EmspFolder.keep", False, _module_is("cdrs")

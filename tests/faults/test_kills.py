@@ -6,7 +6,7 @@ Effects are counted in the eMSP's own raw log, energy is compared with the simul
 import contextlib
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,18 @@ class Supervised(Processes):
             self.restarts += 1
             super().start(name, command, environ)
 
+    def run(self, name: str, command: list[str], environ: Mapping[str, str], **options: Any) -> str:
+        if POINTS[self._point].victim != "join" or name != "The adapter's registration" or self._flag.exists():
+            return super().run(name, command, environ, **options)
+        python, _, module, *arguments = command
+        self.restarts += 1
+        return super().run(
+            name,
+            [python, "-m", "tests.faults.kill_at", self._point, str(self._flag), module, *arguments],
+            environ,
+            **options,
+        )
+
     def _refuse_dead(self, name: str) -> None:
         if name != POINTS[self._point].victim:
             super()._refuse_dead(name)
@@ -59,7 +71,23 @@ class Supervised(Processes):
 
 
 class PatientStory(Story):
-    """The demo's story by somebody who waits until a program is back."""
+    """The demo's story by somebody who waits until a program is back, and repeats a handshake with the same Token A."""
+
+    def _join_adapter(self, token_a: str) -> None:
+        self._repeat(lambda: Story._join_adapter(self, token_a))
+
+    def _join_emsp(self, token_a: str) -> None:
+        self._repeat(lambda: Story._join_emsp(self, token_a))
+
+    def _repeat(self, step: Callable[[], None]) -> None:
+        def done() -> bool:
+            try:
+                step()
+            except DemoFailed:
+                return False
+            return True
+
+        self.stage.processes.wait_until("A handshake after a kill", done, 60)
 
     def _state(self) -> dict[str, Any]:
         states: list[dict[str, Any]] = []
@@ -83,7 +111,7 @@ def quiet() -> Screen:
 @pytest.mark.parametrize("point", POINTS)
 def test_one_cdr_in_effect_after_a_kill(point: str, tmp_path: Path, quiet: Screen) -> None:
     processes = Supervised(tmp_path / "logs", point, tmp_path / "killed")
-    with Stage(tmp_path, choose_ports(), processes, quiet) as stage:
+    with Stage(tmp_path, choose_ports(), processes, quiet, charge_wh=150) as stage:
         result = PatientStory(stage, quiet).play()
     assert (tmp_path / "killed").exists(), "the point was never reached"
     assert processes.restarts == 1
