@@ -81,7 +81,7 @@ class Directory:
         platform = self._admit(found, request.module)
         if found.issued.pending:
             await self._use_first(found)
-            platform = self._platforms[platform.id]
+            platform = self._admit(found, request.module)
         party = self._from_party(platform, request)
         return Caller(platform, found.issued.kind, party, SecretStr(found.token), found.base64)
 
@@ -179,6 +179,8 @@ class Directory:
         return _Found(self._tokens[mac], mac, token, base64=encoded and token == candidates[0])
 
     def _admit(self, found: _Found, module: ModuleID) -> Platform:
+        if found.mac not in self._tokens:
+            raise NotAuthenticated("The token was ended a moment ago.")
         platform = self._platforms[found.issued.platform_id]
         expires_at = found.issued.expires_at
         if expires_at is not None and expires_at <= self._clock():

@@ -1,0 +1,94 @@
+"""What the operator changes about a platform: each one transaction, seen by every process within a second.
+
+Each returns the ClientInfo rows that changed with it (`repository.announce`), for `ClientInfoStatus.announced`; raises
+UnknownPlatform and DatabaseAway. Approving more roles is `registration.invitations.approve`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import fields
+from typing import Any, Literal
+from uuid import UUID
+
+from hub.db.engine import Database
+from hub.parties import repository
+from hub.parties.platforms import PlatformState, Switches
+from ocpi_modules.message import Clock
+
+Rows = list[repository.Row]
+
+
+class UnknownPlatform(Exception):
+    """There is no platform with this id, or not in a state for this change; one sentence."""
+
+
+class UnknownSwitch(ValueError):
+    """One sentence: the switch that does not exist, and those that do."""
+
+
+async def suspend(database: Database, clock: Clock, platform_id: UUID) -> Rows:
+    """Stop a registered platform: its token is refused, nothing is sent to it, until `resume`."""
+    return await _change_state(database, clock, platform_id, PlatformState.REGISTERED, PlatformState.SUSPENDED)
+
+
+async def resume(database: Database, clock: Clock, platform_id: UUID) -> Rows:
+    """Let a suspended platform go on with the tokens it had."""
+    return await _change_state(database, clock, platform_id, PlatformState.SUSPENDED, PlatformState.REGISTERED)
+
+
+async def approve_host(database: Database, clock: Clock, platform_id: UUID, host: str) -> Rows:
+    """Let a platform move to another host with its next PUT credentials (S-25, S-27)."""
+    return await _change(
+        database, clock, platform_id, lambda db: repository.approve_host(db, platform_id, host.lower())
+    )
+
+
+async def set_token_encoding(
+    database: Database, clock: Clock, platform_id: UUID, encoding: Literal["auto", "base64", "plain"]
+) -> Rows:
+    """How our token is sent to the platform (X-07)."""
+    return await _change(
+        database, clock, platform_id, lambda db: repository.set_token_encoding(db, platform_id, encoding)
+    )
+
+
+async def set_switches(database: Database, clock: Clock, platform_id: UUID, switches: dict[str, Any]) -> Rows:
+    """Replace the platform's switches; raises UnknownSwitch for a name no `Switches` field has."""
+    known = [item.name for item in fields(Switches)]
+    for name in switches:
+        if name not in known:
+            raise UnknownSwitch(f"{name} is not a switch; there are {', '.join(known)}.")
+    return await _change(database, clock, platform_id, lambda db: repository.set_switches(db, platform_id, switches))
+
+
+async def revoke_tokens(database: Database, clock: Clock, platform_id: UUID) -> Rows:
+    """Emergency: every token we gave the platform is dead within a second; invite it anew afterwards (S-05)."""
+
+    async def revoke(connection: Any) -> None:
+        await repository.drop_tokens(connection, platform_id)
+        await repository.forget_outgoing_token(connection, platform_id)
+        await repository.suspend_parties(connection, platform_id)
+
+    return await _change(database, clock, platform_id, revoke)
+
+
+async def _change_state(
+    database: Database, clock: Clock, platform_id: UUID, before: PlatformState, after: PlatformState
+) -> Rows:
+    async def change(connection: Any) -> None:
+        state = await repository.lock_platform(connection, platform_id)
+        if state != before:
+            raise UnknownPlatform(f"The platform is {state}; only a {before} one can become {after}.")
+        await repository.set_state(connection, platform_id, after)
+
+    return await _change(database, clock, platform_id, change)
+
+
+async def _change(
+    database: Database, clock: Clock, platform_id: UUID, change: Callable[[Any], Awaitable[None]]
+) -> Rows:
+    async with database.transaction() as connection:
+        if await repository.lock_platform(connection, platform_id) is None:
+            raise UnknownPlatform(f"There is no platform {platform_id}; `ocpi-hub platform list` shows them.")
+        await change(connection)
+        await repository.touch(connection, platform_id)
+        return await repository.announce(connection, platform_id, clock())
