@@ -244,6 +244,25 @@ async def test_endpoints_are_read_leniently_but_credentials_must_be_there(hub: S
         assert not any(module == "nlabc-own" for module, _ in platform.endpoints)
 
 
+@pytest.mark.rule("S-25", "S-27")
+async def test_no_url_of_the_tree_may_lie_on_another_host(hub: SmallHub) -> None:
+    async with Party.running(CPO) as party:
+        token_a = await hub.invite(CPO)
+        elsewhere = party.url.replace("127.0.0.1", "localhost")
+        party.endpoints = lambda listed: [
+            item | {"url": item["url"].replace(party.url, elsewhere)} if item["identifier"] == "cdrs" else item
+            for item in listed
+        ]
+        answer = await party.register(hub.versions_url, token_a)
+        assert code(answer) == 3001
+        assert elsewhere in message(answer)
+        party.endpoints = lambda listed: listed
+        party.log.clear()
+        party.script("GET", "versions", Scripted(data=[{"version": "2.2.1", "url": f"{elsewhere}/ocpi/2.2.1"}]))
+        assert code(await party.exchange_credentials("POST", token_a)) == 3001
+        assert [item.raw_path for item in party.received()] == ["/ocpi/versions"]
+
+
 @pytest.mark.rule("S-27", "S-25")
 async def test_a_put_to_another_host_needs_the_operator(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
