@@ -6,8 +6,8 @@ from hub.parties.platforms import PlatformState
 from hub.registration.invitations import InvitationRefused
 from ocpi_modules.http.handshake import RefusedThere
 from ocpi_modules.http.paths import versions_url
-from ocpi_modules.message import PartyId
-from ocpi_modules.status import ClientApiUnusable, InvalidParameters, OcpiError, UnsupportedVersion
+from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
+from ocpi_modules.status import ClientApiUnusable, InvalidParameters, NoMatchingEndpoints, OcpiError, UnsupportedVersion
 from tests.hub.support import SmallHub, parties
 from tests.support.party import Party, Scripted
 
@@ -40,7 +40,7 @@ async def test_token_b_works_while_the_post_is_open(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         seen = []
 
-        async def call_back(request):  # type: ignore[no-untyped-def]
+        async def call_back(request: OcpiRequest) -> OcpiResponse:
             token_b = request.document["token"]
             seen.append((await party.call("GET", versions_url(hub.url), token_b)).http_status)
             await party.discover(hub.versions_url, token_b)
@@ -141,3 +141,24 @@ async def test_a_second_invitation_replaces_the_first(hub: SmallHub) -> None:
         first, second = await hub.invite(CPO), await hub.invite(CPO)
         assert (await party.call("GET", hub.versions_url, first)).http_status == 401
         assert (await party.call("GET", hub.versions_url, second)).http_status == 200
+
+
+@pytest.mark.rule("F-52", "C-29")
+async def test_a_partner_that_tries_the_new_token_and_then_refuses_it_keeps_the_old_one(hub: SmallHub) -> None:
+    async with Party.running(CPO) as party:
+        await party.register(hub.versions_url, await hub.invite(CPO))
+        assert await ask(party) == 200
+        platform = await hub.directory.platform_of(ABC)
+        assert platform is not None
+        tried = []
+
+        async def try_and_refuse(request: OcpiRequest) -> OcpiResponse:
+            tried.append(request.document["token"])
+            assert (await party.call("GET", hub.versions_url, tried[-1])).http_status == 200
+            raise NoMatchingEndpoints("Not today.")
+
+        party.script("PUT", "credentials", try_and_refuse)
+        with pytest.raises(RefusedThere):
+            await hub.registration.renew(platform.id)
+        assert (await party.call("GET", hub.versions_url, tried[0])).http_status == 401
+        assert await ask(party) == 200
