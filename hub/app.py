@@ -100,6 +100,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "client info": status.run,
             "still alive": StillAlive(directory, client, status, clock).run,
             "later writes": later.run,
+            "expired tickets": tickets.forget_expired,
         }
     )
     ocpi = OcpiEdge(FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, MODULES, clock)

@@ -42,5 +42,7 @@ def relay(outcome: Outcome, *, asker: PartyId, receiver: PartyId) -> OcpiRespons
 
 def _headers(received: Mapping[str, str], asker: PartyId, receiver: PartyId) -> dict[str, str]:
     """TO = the asker, FROM = the receiver, whatever the receiver wrote there (R-12, R-13); the page headers pass (R-68)."""
-    kept = {name: received[name.lower()] for name in _PAGE_HEADERS if name.lower() in received}
-    return kept | names.routing_headers(to=asker, sender=receiver)
+    kept = {name: received.get(name.lower(), "").strip() for name in _PAGE_HEADERS}
+    return {
+        name: value for name, value in kept.items() if value.isascii() and value.isdecimal()
+    } | names.routing_headers(to=asker, sender=receiver)

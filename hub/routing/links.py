@@ -35,6 +35,8 @@ def rewrite(link: str, *, endpoint: str, ours: str, receiver: PartyId) -> OnOurE
     target = next_target(link)
     if target is None:
         return None
+    if not (target.isascii() and target.isprintable()):
+        raise ValueError("the Link of the receiver's page is not a URL")
     url = urljoin(endpoint, target)
     parts, known = urlsplit(url), urlsplit(endpoint)
     at_home = (parts.scheme, parts.netloc.lower()) == (known.scheme, known.netloc.lower())

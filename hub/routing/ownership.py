@@ -5,15 +5,20 @@ from typing import Any
 
 from ocpi_modules.message import OcpiRequest, PartyId
 from ocpi_modules.spec import InterfaceRole, ModuleID, ModuleSpec
-from ocpi_modules.status import InvalidParameters
+from ocpi_modules.status import InvalidParameters, NotJson
 
 _TOKEN_COMMANDS = ("START_SESSION", "RESERVE_NOW")
 
 
-def check_ownership(request: OcpiRequest, module: ModuleSpec, sender: PartyId, receiver: PartyId) -> None:
-    """Refuse (2001) what the FROM party does not own or the TO party has no business with."""
+def check_ownership(request: OcpiRequest, module: ModuleSpec, sender: PartyId, receiver: PartyId | None) -> None:
+    """Refuse (2001) what the FROM party does not own or the TO party has no business with.
+
+    `receiver` is None where the addressed party gets what belongs to other parties' drivers.
+    """
     _check_path_owner(request, sender)
     if not request.body:
+        if request.endpoint.body is not None and not request.endpoint.body_optional:
+            raise NotJson("The body is empty; send one JSON object.")
         return
     body = request.document
     if not isinstance(body, dict):
@@ -21,7 +26,8 @@ def check_ownership(request: OcpiRequest, module: ModuleSpec, sender: PartyId, r
     if _is_push(request):
         _check_body_owner(body, sender)
         _check_body_id(request, module, body)
-        _check_customer(body, module, receiver)
+        if receiver is not None:
+            _check_customer(body, module, receiver)
     if request.module is ModuleID.commands:
         _check_command(request, body, sender)
 

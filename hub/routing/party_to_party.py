@@ -26,6 +26,8 @@ from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import Method, ModuleSpec, Role
 from ocpi_modules.status import ClientError, ConnectionProblem, HubError, InvalidParameters, NotFound, UnknownReceiver
 
+_NOT_NOW = "it is registered here but away now; GET hubclientinfo tells when it is back."
+
 
 @dataclass(frozen=True)
 class Forward:
@@ -146,7 +148,7 @@ class PartyToPartyRoute:
             )
         platform = await self._receiving_platform(request, sender, receiver)
         self._check_receiver(request, own_roles, platform, receiver)
-        check_ownership(request, module, sender, receiver)
+        check_ownership(request, module, sender, receiver if _has_drivers(platform, receiver) else None)
         findings = _findings(request)
         if findings and (caller.platform.switches.strict or platform.switches.strict):
             raise InvalidParameters(" ".join(findings[:20]))
@@ -163,16 +165,16 @@ class PartyToPartyRoute:
     def _check_receiver(
         self, request: OcpiRequest, own_roles: Collection[Role], platform: Platform, receiver: PartyId
     ) -> None:
-        if not platform.connected or not platform.serves(receiver):
-            raise ConnectionProblem(
-                f"{receiver} is registered here but not connected now; GET hubclientinfo tells when it is."
-            )
         theirs = platform.roles_of(receiver)
-        if not roles.may_exchange(own_roles, request.module, request.interface, theirs):
+        if theirs and not roles.may_exchange(own_roles, request.module, request.interface, theirs):
             raise ClientError(
                 f"{receiver} is registered as {_listed(theirs)}, which is not called by {_listed(own_roles)} on the "
                 f"{request.interface} interface of {request.module}."
             )
+        if request.endpoint.location_header:
+            return  # journalled first, whatever the receiver's state: `_send_cdr`
+        if not _connected(platform, receiver):
+            raise ConnectionProblem(f"{receiver} is not connected: {_NOT_NOW}")
         if platform.endpoint(request.module, request.interface) is None:
             raise HubError(f"{receiver} does not offer the {request.interface} interface of {request.module}.")
 
@@ -187,10 +189,16 @@ class PartyToPartyRoute:
             forward.request,
             forward.sender,
             forward.receiver,
-            send=lambda: self._send(forward, message),
+            send=lambda: self._send_cdr(forward, message),
             relay=lambda outcome: relay(outcome, asker=forward.sender, receiver=forward.receiver),
             endpoint=_endpoint(forward),
         )
+
+    async def _send_cdr(self, forward: Forward, message: RoutedMessage) -> Outcome:
+        """As any message, but a receiver that is away is an outcome for the journal, not a refusal before it."""
+        if not _connected(forward.platform, forward.receiver):
+            return Unreachable(_NOT_NOW)
+        return await self._send(forward, message)
 
     async def _with_ticket(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
         message, ticket = await self._tickets.swap(forward.request, message, _urls(forward.asker))
@@ -228,6 +236,15 @@ class PartyToPartyRoute:
         if following and following.repaired:
             self._traces.flagged("link repaired", receiver=str(forward.receiver), module=str(request.module))
         return following.url if following else None
+
+
+def _has_drivers(platform: Platform, receiver: PartyId) -> bool:
+    """An SCSP gets Sessions of other parties' drivers (R-92)."""
+    return platform.roles_of(receiver) != {Role.SCSP}
+
+
+def _connected(platform: Platform, receiver: PartyId) -> bool:
+    return platform.connected and platform.serves(receiver)
 
 
 def _findings(request: OcpiRequest) -> tuple[str, ...]:

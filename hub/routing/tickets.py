@@ -10,11 +10,14 @@ its token, the message by the ticket alone: real stacks send no other header (fi
 from the first time; a different one (CANCELED_RESERVATION after ACCEPTED) goes on, as long as the ticket lives.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+
+import structlog
 
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.outcome import Delivered, Outcome, Unreachable
@@ -37,7 +40,10 @@ LINK_LIFETIME = timedelta(hours=1)
 COMMAND_TIMEOUT = timedelta(minutes=10)
 """The longest a charge point is waited for; CommandResponse.timeout is known only after the ticket was made."""
 LONGEST = timedelta(days=366)
+CLEARING_PAUSE = timedelta(hours=1)
 AWAY = "The hub cannot store now what this request needs remembered; try again after the time in Retry-After."
+
+_log = structlog.get_logger("hub.routing")
 
 
 def not_available() -> NotAvailable:
@@ -110,6 +116,16 @@ class Tickets:
         if isinstance(outcome, Delivered):
             await self._remember(reference, digest, StoredResult(response.http_status, response.body))
         return response
+
+    async def forget_expired(self) -> None:
+        """Delete what no result can come for any more, once an hour, for ever."""
+        while True:
+            try:
+                async with self._database.transaction() as connection:
+                    await repository.delete_expired_tickets(connection, self._clock())
+            except DatabaseAway as away:
+                _log.warning("tickets not cleared", reason=str(away))
+            await asyncio.sleep(CLEARING_PAUSE.total_seconds())
 
     async def _deliver(self, request: OcpiRequest, ticket: StoredTicket) -> Outcome:
         platform = await self._directory.platform_of(ticket.asker)

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from hub.delivery.send import Deadlines
+from hub.parties import repository as parties
 from ocpi_modules import json
 from tests.hub.network import EMSP, Network, Outage, accepted, eventually, network
 from tests.support import objects
@@ -114,6 +115,38 @@ async def test_a_cdr_without_an_answer_is_in_doubt_and_goes_again_when_it_is_pos
     assert (answer.status_code, await states(net)) == (4003, ["IN_DOUBT"])
     net.emsp.answer = taken
     assert (await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)).http_status == 201
+
+
+@pytest.mark.rule("D-19", "R-23")
+async def test_a_cdr_for_a_receiver_that_is_away_is_journalled_and_told_so(net: Network) -> None:
+    async with net.database.transaction() as connection:
+        await parties.set_connection(connection, net.emsp.platform_id, "OFFLINE")
+        await parties.touch(connection, net.emsp.platform_id)
+    await net.directory.refresh()
+    answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (answer.http_status, answer.status_code, net.emsp.seen) == (200, 4003, [])
+    assert await states(net) == ["UNDELIVERED"]
+    assert [row["body"] for row in await net.rows("SELECT body FROM cdr")] == [cdr()]
+
+
+@pytest.mark.rule("Q-07")
+async def test_a_delivered_cdr_is_answered_from_the_journal_while_the_receiver_is_away(net: Network) -> None:
+    first = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    async with net.database.transaction() as connection:
+        await parties.set_connection(connection, net.emsp.platform_id, "OFFLINE")
+        await parties.touch(connection, net.emsp.platform_id)
+    await net.directory.refresh()
+    assert (await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)).body == first.body
+
+
+@pytest.mark.rule("Q-07")
+async def test_a_cdr_whose_outcome_was_never_recorded_is_forwarded_again(net: Network) -> None:
+    """As a kill between the receiver's answer and the record leaves it."""
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    async with net.database.transaction() as connection:
+        await connection.execute("UPDATE cdr_delivery SET state = 'RECEIVED', answer = NULL, http_status = NULL")
+    again = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (again.http_status, len(net.emsp.seen), await states(net)) == (201, 2, ["DELIVERED"])
 
 
 @pytest.mark.rule("Q-07")

@@ -132,7 +132,7 @@ async def test_a_receiver_that_does_not_answer_in_time_is_4002_and_asked_once(ne
     answer = await net.call(net.cpo, "PUT", SESSION, session(), to=EMSP)
     assert answer.status_code == 4002
     assert len(net.emsp.seen) == 2
-    assert net.reached == [("MSP", False), ("MSP", False)]
+    assert net.reached == []
 
 
 @pytest.mark.rule("R-23", "R-29")
@@ -232,7 +232,7 @@ async def test_a_role_calls_only_what_belongs_to_it(net: Network) -> None:
 
 
 @pytest.mark.rule("X-68", "F-34", "F-37")
-@pytest.mark.parametrize("body", [b"{", b'{"id":"a","id":"b"}', b'{"a":NaN}', b'{"a":"\\u0000"}'])
+@pytest.mark.parametrize("body", [b"", b"{", b'{"id":"a","id":"b"}', b'{"a":NaN}', b'{"a":"\\u0000"}'])
 async def test_a_body_that_is_not_json_is_400(net: Network, body: bytes) -> None:
     answer = await net.call(net.cpo, "PUT", SESSION, body, to=EMSP)
     assert (answer.http_status, answer.status_code, net.emsp.seen) == (400, 2001, [])
@@ -317,6 +317,30 @@ async def test_what_is_not_built_yet_is_refused_with_a_sentence(net: Network) ->
         answer = await net.call(net.cpo if "locations" not in path else net.emsp, method, path)
         assert (answer.http_status, answer.status_code) == (200, 4000)
         assert "OCPI-to" in answer.message
+
+
+@pytest.mark.rule("R-92")
+async def test_an_scsp_gets_sessions_of_other_parties_drivers(net: Network) -> None:
+    scsp = Partner(PartyId("BE", "SCP"), "SCSP")
+    async with raw_server(scsp.behave) as scsp.port:
+        await register(net.database, net.keys, scsp)
+        answer = await net.call(net.cpo, "PUT", SESSION, session(), to=scsp.party)
+        assert (answer.status_code, len(scsp.seen)) == (1000, 1)
+
+
+@pytest.mark.rule("R-68")
+async def test_page_headers_that_are_no_numbers_do_not_pass(net: Network) -> None:
+    net.emsp.answer = lambda seen: accepted([], headers={"X-Total-Count": "many", "X-Limit": "7", "Set-Cookie": "a=b"})
+    answer = await net.call(net.cpo, "GET", "/sender/tokens", to=EMSP)
+    assert (answer.headers.get("x-total-count"), answer.headers["x-limit"]) == (None, "7")
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.rule("R-71")
+async def test_a_link_to_a_third_host_is_an_error_and_not_the_end_of_the_list(net: Network) -> None:
+    net.emsp.answer = lambda seen: accepted([], headers={"Link": '<http://evil.example/page/2>; rel="next"'})
+    answer = await net.call(net.cpo, "GET", "/sender/tokens", to=EMSP)
+    assert (answer.http_status, answer.status_code) == (200, 4000)
 
 
 @pytest.mark.rule("R-30", "R-31", "R-32")

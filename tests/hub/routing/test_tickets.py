@@ -192,3 +192,18 @@ async def test_without_a_database_a_command_is_503_before_anything_leaves(hub_da
         assert (answer.http_status, answer.status_code, net.cpo.seen) == (503, 3000, [])
         assert answer.headers["retry-after"]
         assert (await net.call(net.cpo, "POST", "/sender/tokens/T/authorize", to=EMSP)).status_code == 1000
+
+
+async def test_expired_tickets_are_cleared(net: Network) -> None:
+    await result(net, await started(net))
+    net.time[0] += timedelta(days=2)
+    clearing = asyncio.create_task(net.tickets.forget_expired())
+    try:
+        async with asyncio.timeout(5):
+            while await net.rows(
+                "SELECT * FROM ticket UNION ALL SELECT t.* FROM ticket t JOIN ticket_result USING (reference)"
+            ):
+                await asyncio.sleep(0.01)
+    finally:
+        clearing.cancel()
+    assert await net.rows("SELECT * FROM ticket_result") == []
