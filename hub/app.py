@@ -77,7 +77,15 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     registration.on_announced = status.announced
     book = AgreementBook()
     door = DoorOut(client, report=lambda platform, reached: (status.seen if reached else status.failed)(platform))
-    tickets = Tickets(database=database, door=door, directory=directory, clock=clock, public_url=settings.public_url)
+    traces = Traces()
+    tickets = Tickets(
+        database=database,
+        door=door,
+        directory=directory,
+        traces=traces,
+        clock=clock,
+        public_url=settings.public_url,
+    )
     later = LaterWrites(database)
     route = PartyToPartyRoute(
         directory=directory,
@@ -88,7 +96,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             database=database, clock=clock, public_url=settings.public_url, later=later, alarm=_alarms.error
         ),
         objects=KeptObjects(database=database, clock=clock, later=later),
-        traces=Traces(),
+        traces=traces,
         public_url=settings.public_url,
     )
     own = OwnModules(directory, registration, settings.public_url, clock)

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from hub.clearing import repository
 from hub.clearing.canonical import HASH_VERSION, content_hash
@@ -230,9 +230,20 @@ def state_of(outcome: Outcome) -> CdrState:
 
 
 def _location(outcome: Outcome, endpoint: str) -> str | None:
-    """The receiver's URL of its CDR; a relative one follows its endpoint (D-21)."""
+    """The receiver's URL of its CDR; a relative one follows its endpoint (D-21).
+
+    None also for one that leads to another host: the receiver's token goes nowhere else (S-26, S-27).
+    """
     given = outcome.headers.get("location") if isinstance(outcome, Delivered) else None
-    return urljoin(f"{endpoint.rstrip('/')}/", given) if given else None
+    if not given:
+        return None
+    try:
+        url = urljoin(f"{endpoint.rstrip('/')}/", given)
+        found, known = urlsplit(url), urlsplit(endpoint)
+        at_home = (found.scheme, found.netloc.lower()) == (known.scheme, known.netloc.lower())
+    except ValueError:
+        return None
+    return url if at_home else None
 
 
 def _party(text: str) -> PartyId:

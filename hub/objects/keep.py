@@ -99,6 +99,9 @@ class KeptObjects:
         await repository.log_change(connection, key, version, now)
 
     async def _write(self, write: Write, key: ObjectKey) -> None:
+        if len(self._later):
+            self._later.add(write)  # behind what waits already, or a PATCH would overtake its PUT
+            return
         try:
             async with self._database.transaction() as connection:
                 await write(connection)
@@ -116,7 +119,8 @@ def key_folded(request: OcpiRequest, module: ModuleSpec) -> str:
     for name, default in module.query_key.items():
         given = request.document.get(name) if request.method is Method.PUT else None
         parts.append(given if isinstance(given, str) else request.params.get(name, default))
-    return "|".join(parts).upper()
+    key = "|".join(parts)
+    return key.upper() if key.isascii() else key
 
 
 def merged(push: Push, kept: Kept | None) -> bytes | None:

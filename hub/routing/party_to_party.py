@@ -5,11 +5,10 @@ What is refused is refused before anything leaves; what has left is answered wit
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-from time import perf_counter_ns
 from typing import Protocol
 
 from hub.agreements.policy import Policy
-from hub.delivery.outcome import Delivered, Garbled, NotOffered, Outcome, Refused, TimedOut, Unreachable
+from hub.delivery.outcome import Delivered, Outcome, Unreachable
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller, Platform
@@ -18,7 +17,8 @@ from hub.routing.answers import relay
 from hub.routing.decide import LINK_TICKET, TicketKind
 from hub.routing.ownership import check_ownership
 from hub.routing.tickets import Tickets
-from hub.traces.record import RoutedTrace, Traces
+from hub.routing.tracing import send_traced
+from hub.traces.record import Traces
 from ocpi_modules import headers as names
 from ocpi_modules import registry, roles, validation
 from ocpi_modules.http.paths import endpoint_url
@@ -179,10 +179,7 @@ class PartyToPartyRoute:
             raise HubError(f"{receiver} does not offer the {request.interface} interface of {request.module}.")
 
     async def _send(self, forward: Forward, message: RoutedMessage) -> Outcome:
-        started = perf_counter_ns()
-        outcome = await self._door.send(message, forward.platform)
-        self._traces.routed(_trace(forward, message, outcome, (perf_counter_ns() - started) // 1000))
-        return outcome
+        return await send_traced(self._door, self._traces, forward.request, message, forward.platform, forward.findings)
 
     async def _post_cdr(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
         return await self._cdrs.post(
@@ -270,35 +267,3 @@ def _urls(platform: Platform) -> list[str]:
 
 def _listed(names: Collection[Role]) -> str:
     return ", ".join(sorted(names)) or "nothing"
-
-
-def _trace(forward: Forward, message: RoutedMessage, outcome: Outcome, microseconds: int) -> RoutedTrace:
-    http_status, status_code = _codes(outcome)
-    return RoutedTrace(
-        request=forward.request,
-        sender=forward.sender,
-        receiver=forward.receiver,
-        forwarded_request_id=message.request_id,
-        outcome=type(outcome).__name__,
-        http_status=http_status,
-        status_code=status_code,
-        microseconds=microseconds,
-        findings=forward.findings,
-    )
-
-
-def _codes(outcome: Outcome) -> tuple[int, int]:
-    """(HTTP status received, OCPI status the asker reads); 0 where nothing came."""
-    match outcome:
-        case Delivered() | Refused():
-            return outcome.http_status, outcome.answer.status_code
-        case TimedOut():
-            return 0, 4002
-        case Unreachable():
-            return 0, 4003
-        case Garbled():
-            return outcome.http_status, 4000
-        case NotOffered():
-            return 0, 4000
-        case _:
-            return outcome.http_status, 4000

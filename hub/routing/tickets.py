@@ -28,6 +28,8 @@ from hub.routing import repository, response_url
 from hub.routing.answers import relay
 from hub.routing.decide import TicketKind
 from hub.routing.repository import StoredResult, StoredTicket
+from hub.routing.tracing import send_traced
+from hub.traces.record import Traces
 from ocpi_modules import headers as names
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse
@@ -53,11 +55,19 @@ def not_available() -> NotAvailable:
 
 class Tickets:
     def __init__(
-        self, *, database: Database, door: DoorOut, directory: Directory, clock: Clock, public_url: str
+        self,
+        *,
+        database: Database,
+        door: DoorOut,
+        directory: Directory,
+        traces: Traces,
+        clock: Clock,
+        public_url: str,
     ) -> None:
         self._database = database
         self._door = door
         self._directory = directory
+        self._traces = traces
         self._clock = clock
         self._public_url = public_url
 
@@ -96,6 +106,7 @@ class Tickets:
         except DatabaseAway:
             raise not_available() from None
         if ticket is None:
+            self._traces.flagged("unknown or expired ticket", ticket=reference[:6])
             raise NotFound("This URL is not, or no longer, one the hub handed out.")
         return ticket
 
@@ -141,7 +152,7 @@ class Tickets:
             correlation_id=request.correlation_id,
             url=ticket.url,
         )
-        return await self._door.send(message, platform)
+        return await send_traced(self._door, self._traces, request, message, platform)
 
     async def _result(self, reference: str, digest: bytes) -> StoredResult | None:
         try:

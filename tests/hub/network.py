@@ -251,7 +251,8 @@ async def network(
         shared = {"database": seen_database, "clock": lambda: time[0]}
         url = f"http://127.0.0.1:{listening.port}"
         later = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
-        tickets = Tickets(door=door, directory=directory, public_url=url, **shared)
+        written = Traces(_Log(traces))
+        tickets = Tickets(door=door, directory=directory, traces=written, public_url=url, **shared)
         objects = KeptObjects(later=later, **shared)
         book = AgreementBook()
         route = PartyToPartyRoute(
@@ -261,7 +262,7 @@ async def network(
             tickets=tickets,
             cdrs=CdrJournal(later=later, alarm=alarm, public_url=url, **shared),
             objects=objects,
-            traces=Traces(_Log(traces)),
+            traces=written,
             public_url=url,
         )
         edge.handler = HubHandler(

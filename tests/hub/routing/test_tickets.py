@@ -56,6 +56,10 @@ async def test_a_command_gets_our_url_and_its_result_reaches_theirs(net: Network
     assert seen.routing == ("DE*MSP", "NL*CPO")
     assert seen.headers["x-correlation-id"] == "corr-1"
     assert seen.headers["x-request-id"] not in ("", "req-1")
+    assert [(line["module"], line["receiver"]) for line in net.traces] == [
+        ("commands", "NL*CPO"),
+        ("commands", "DE*MSP"),
+    ]
 
 
 @pytest.mark.rule("R-17", "R-73")
