@@ -32,7 +32,7 @@ from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.secrets import Keys, token_mac
 from ocpi_modules.spec import Kind
 from tests.support.postgres import FreshDatabase
-from tests.support.raw_http import RawConnection, connected, raw_server, read_request
+from tests.support.raw_http import RawConnection, connected, raw_server
 
 CPO, EMSP, HUB = PartyId("NL", "CPO"), PartyId("DE", "MSP"), PartyId("NL", "HUB")
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -114,7 +114,7 @@ class Partner:
 
     async def behave(self, connection: RawConnection) -> None:
         while True:
-            line, headers, body = await read_request(connection)
+            line, headers, body = await connection.request()
             method, target, _ = line.split(" ")
             seen = Seen(method, target, headers, body)
             self.seen.append(seen)
