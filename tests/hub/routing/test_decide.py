@@ -1,5 +1,9 @@
 """decide(): every kind of request against every kind of addressee."""
 
+import csv
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from hub.routing.decide import (
@@ -16,7 +20,7 @@ from hub.routing.decide import (
 )
 from ocpi_modules import registry
 from ocpi_modules.message import OcpiRequest, PartyId
-from ocpi_modules.spec import Kind, Method
+from ocpi_modules.spec import InterfaceRole, Kind, Method
 from ocpi_modules.status import ClientError, UnknownReceiver
 from tests.hub.routing.requests import CPO, EMSP, HUB, RECEIVER, SENDER, request
 
@@ -33,6 +37,35 @@ class Parties:
 
 def route(asked: OcpiRequest, sender: PartyId = CPO) -> Route:
     return decide(asked, sender, registry.module("2.2.1", asked.module), Parties())
+
+
+def table() -> list[dict[str, str]]:
+    with (Path(__file__).parents[2] / "spec" / "routing.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+CELLS = [(row, column) for row in table() for column in ("to_party", "to_hub", "to_nobody")]
+
+
+@pytest.mark.parametrize(
+    ("row", "column"), CELLS, ids=[f"{r['method']} {r['interface']} {r['module']}{r['path']} {c}" for r, c in CELLS]
+)
+@pytest.mark.rule("R-86", "R-88", "R-92", "R-94", "R-97", "R-100", "R-105", "R-107")
+def test_every_cell_of_the_routing_table_written_by_hand(row: dict[str, str], column: str) -> None:
+    to = {"to_party": EMSP, "to_hub": HUB, "to_nobody": None}[column]
+    path = row["path"].replace("{version}", "2.2.1").replace("{", "").replace("}", "")
+    asked = request(row["method"], InterfaceRole(row["interface"]), row["module"], path, to=to)
+    assert type(route(asked)).__name__ == row[column]
+
+
+def test_the_table_written_by_hand_leaves_no_endpoint_out() -> None:
+    written = {(row["module"], row["interface"], row["method"], row["path"]) for row in table()}
+    offered = {
+        (str(spec.id), str(endpoint.interface), str(endpoint.method), endpoint.path)
+        for spec in registry.MODULES.values()
+        for endpoint in spec.endpoints
+    }
+    assert written == offered
 
 
 FUNCTIONAL = [
@@ -108,8 +141,6 @@ def test_a_link_of_ours_names_its_receiver_where_the_headers_do_not() -> None:
 def test_a_list_on_a_receiver_interface_is_refused() -> None:
     asked = request("GET", RECEIVER, "cdrs", "/x", to=HUB)
     odd = next(e for e in registry.module("2.2.1", asked.module).endpoints if e.is_list)
-    from dataclasses import replace
-
     with pytest.raises(ClientError) as refused:
         route(replace(asked, endpoint=replace(odd, interface=RECEIVER)))
     assert refused.value.status_code == 2000
