@@ -319,6 +319,24 @@ async def test_what_is_not_built_yet_is_refused_with_a_sentence(net: Network) ->
         assert "OCPI-to" in answer.message
 
 
+@pytest.mark.rule("S-28", "R-91", "R-16")
+async def test_charging_preferences_go_to_the_senders_interface_of_the_cpo(net: Network) -> None:
+    net.cpo.answer = lambda seen: accepted("ACCEPTED")
+    body = b'{ "profile_type":"GREEN", "energy_need":11.50 }'
+    answer = await net.call(net.emsp, "PUT", "/sender/sessions/S%2F1/charging_preferences", body, to=CPO)
+    assert answer.document["data"] == "ACCEPTED"
+    seen = net.cpo.seen[0]
+    assert (seen.target, seen.body) == ("/cpo/sender/v/sessions/S%2F1/charging_preferences", body)
+    assert seen.routing == ("NL*CPO", "DE*MSP")
+
+
+@pytest.mark.rule("P-07", "R-106", "P-23")
+async def test_an_active_charging_profile_goes_to_the_party_that_is_named(net: Network) -> None:
+    body = json.encode(objects.active_charging_profile())
+    assert (await net.call(net.cpo, "PUT", "/sender/chargingprofiles/S1", body, to=EMSP)).status_code == 1000
+    assert (net.emsp.seen[0].target, net.emsp.seen[0].body) == ("/msp/sender/v/chargingprofiles/S1", body)
+
+
 @pytest.mark.rule("R-92")
 async def test_an_scsp_gets_sessions_of_other_parties_drivers(net: Network) -> None:
     scsp = Partner(PartyId("BE", "SCP"), "SCSP")
