@@ -6,38 +6,54 @@ from typing import Any
 
 import structlog
 
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+Loop = Callable[[], Coroutine[Any, Any, None]]
+
 _log = structlog.get_logger("hub.background")
-LONGEST_PAUSE_SECONDS = 30
 
 
 class Background:
-    """Runs loops that never end by themselves; one that fails is logged and begun again, slower each time."""
+    """Runs loops; one that fails is logged and begun again, slower while it keeps failing. One that returns is done."""
 
-    def __init__(self, loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    def __init__(self, loops: Mapping[str, Loop], *, first_pause: float = FIRST_PAUSE_SECONDS) -> None:
         self._loops = loops
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._first_pause = first_pause
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failing: set[str] = set()
 
     def start(self) -> None:
-        for name, loop in self._loops.items():
-            self._tasks[name] = asyncio.create_task(_for_ever(name, loop), name=name)
+        """Begin every loop in the running event loop."""
+        self._tasks = [asyncio.create_task(self._keep(name, loop), name=name) for name, loop in self._loops.items()]
 
-    def stopped(self) -> list[str]:
-        """Names of loops whose task has ended."""
-        return [name for name, task in self._tasks.items() if task.done()]
+    def failing(self) -> list[str]:
+        """Names of loops that failed and have not run steadily since."""
+        return sorted(self._failing)
 
     async def stop(self) -> None:
-        for task in self._tasks.values():
+        """Cancel all and wait for their end."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._tasks.clear()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
 
-
-async def _for_ever(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    pause = 1
-    while True:
-        try:
-            await loop()
-        except Exception:
-            _log.exception("loop failed", loop=name)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+    async def _keep(self, name: str, loop: Loop) -> None:
+        clock = asyncio.get_running_loop()
+        pause = self._first_pause
+        while True:
+            steady = clock.call_later(2 * pause, self._failing.discard, name)
+            began = clock.time()
+            try:
+                await loop()
+            except Exception:
+                _log.exception("loop failed", loop=name, again_in=pause)
+            else:
+                self._failing.discard(name)
+                return
+            finally:
+                steady.cancel()
+            if clock.time() - began > LONGEST_PAUSE_SECONDS:
+                pause = self._first_pause
+            self._failing.add(name)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

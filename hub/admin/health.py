@@ -1,25 +1,23 @@
 """/livez, /readyz and /startupz (U-18): short answers for machines that restart or route, with words for people."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any
 
+import asyncpg
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from hub.admin import repository
+from hub.db import migrate
 from hub.db.engine import Database, DatabaseAway
-from hub.parties import repository
 
 DATABASE_SECONDS = 2.0
 
 
-class Loops(Protocol):
-    """The background loops of this process."""
-
-    def stopped(self) -> list[str]: ...
-
-
-def health_routes(database: Database, loops: Loops) -> APIRouter:
+def health_routes(database: Database, failing_loops: Callable[[], list[str]]) -> APIRouter:
     """The three routes of one process."""
     routes = APIRouter(tags=["health"])
+    newest = migrate.newest_revision()
 
     @routes.get("/livez")
     async def livez() -> JSONResponse:
@@ -29,20 +27,24 @@ def health_routes(database: Database, loops: Loops) -> APIRouter:
     @routes.get("/startupz")
     @routes.get("/readyz")
     async def readyz() -> JSONResponse:
-        """Requests can be taken: PostgreSQL answers and every background loop runs. 503 with the reasons otherwise."""
-        wrong = [f"The loop {name} has stopped; the log says why." for name in loops.stopped()]
-        wrong += await _database_findings(database)
-        if wrong:
-            return JSONResponse({"status": "not ready", "reasons": wrong}, 503)
-        return JSONResponse({"status": "ok"})
+        """Requests can be taken: PostgreSQL answers, its tables are there, every loop runs. 503 with the reasons otherwise."""
+        wrong = [f"The loop {name} fails; the log says why." for name in failing_loops()]
+        wrong += await _database_findings(database, newest)
+        return JSONResponse(
+            {"status": "not ready", "reasons": wrong} if wrong else {"status": "ok"}, 503 if wrong else 200
+        )
 
     return routes
 
 
-async def _database_findings(database: Database) -> list[str]:
+async def _database_findings(database: Database, newest: str) -> list[str]:
+    """A newer database is fine: while an upgrade rolls, this program and its successor run side by side (Q-16)."""
+    applied: list[Any] = []
     try:
         async with database.connection(DATABASE_SECONDS) as connection:
-            await repository.is_reachable(connection)
+            applied = await repository.applied_revisions(connection)
     except DatabaseAway as away:
-        return [f"{away}"]
-    return []
+        return [str(away)]
+    except asyncpg.PostgresError as error:
+        return [f"PostgreSQL refuses: {error}"]
+    return [] if applied and max(applied) >= newest else ["The tables are behind: run `ocpi-hub migrate`."]

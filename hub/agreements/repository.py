@@ -26,6 +26,14 @@ async def put_agreement(connection: Any, cpo: PartyId, emsp: PartyId, modules: l
     )
 
 
+async def drop_agreement(connection: Any, cpo: PartyId, emsp: PartyId) -> bool:
+    """End the agreement of two parties, whichever of them was called the CPO; False when there was none."""
+    status = await connection.execute(
+        "DELETE FROM agreement WHERE (cpo, emsp) = ($1, $2) OR (cpo, emsp) = ($2, $1)", str(cpo), str(emsp)
+    )
+    return bool(status != "DELETE 0")
+
+
 def _party(text: str) -> PartyId:
     country_code, _, party_id = text.partition("*")
     return PartyId.of(country_code, party_id)

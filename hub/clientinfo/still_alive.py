@@ -31,46 +31,73 @@ _log = structlog.get_logger(__name__)
 class StillAlive:
     """Asks for ever; what it learns goes to ClientInfoStatus."""
 
-    def __init__(self, directory: Directory, client: OcpiClient, status: ClientInfoStatus, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        client: OcpiClient,
+        status: ClientInfoStatus,
+        clock: Clock,
+        *,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
         self._directory = directory
         self._client = client
         self._status = status
         self._clock = clock
+        self._look_seconds = look_seconds
         self._next: dict[UUID, datetime] = {}
         self._pause: dict[UUID, timedelta] = {}
+        self._asking: set[UUID] = set()
 
     async def run(self) -> None:
-        while True:
-            due = [platform for platform in self._directory.platforms() if self._is_due(platform)]
-            await asyncio.gather(*(self.ask(platform) for platform in due[:MOST_AT_ONCE]))
-            await asyncio.sleep(LOOK_SECONDS)
+        """Look every second who is due; a slow one keeps nobody else waiting, as long as there are not too many of them."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for platform in self.due()[: MOST_AT_ONCE - len(self._asking)]:
+                    self._asking.add(platform.id)
+                    group.create_task(self._ask_apart(platform))
+                await asyncio.sleep(self._look_seconds)
 
-    def _is_due(self, platform: Platform) -> bool:
-        if not platform.registered or platform.token is None or platform.versions_url is None:
-            return False
+    def due(self) -> list[Platform]:
+        """Who is to be asked now, the longest due first."""
         now = self._clock()
-        if platform.connected:
+        known = [item for item in self._directory.platforms() if item.registered and item.token and item.versions_url]
+        for platform in known:
+            self._forget_pause_of_the_living(platform, now)
+        waiting = [platform for platform in known if platform.id not in self._asking]
+        silent = [platform for platform in waiting if not platform.connected or self._is_silent(platform, now)]
+        due = [platform for platform in silent if now >= self._next.get(platform.id, now)]
+        return sorted(due, key=lambda platform: self._next.get(platform.id, now))
+
+    def _is_silent(self, platform: Platform, now: datetime) -> bool:
+        heard = self._status.last_heard(platform)
+        return heard is None or now - heard >= SILENCE
+
+    def _forget_pause_of_the_living(self, platform: Platform, now: datetime) -> None:
+        if platform.connected and not self._is_silent(platform, now):
             self._pause.pop(platform.id, None)
-            heard = self._status.last_heard(platform)
-            if heard is not None and now - heard < SILENCE:
-                self._next.pop(platform.id, None)
-                return False
-        return now >= self._next.get(platform.id, now)
+            self._next.pop(platform.id, None)
+
+    async def _ask_apart(self, platform: Platform) -> None:
+        try:
+            await self.ask(platform)
+        finally:
+            self._asking.discard(platform.id)
 
     async def ask(self, platform: Platform) -> None:
-        """One GET versions; success makes it CONNECTED, no connection counts as a failure."""
+        """One GET versions; success makes it CONNECTED, a failure counts towards OFFLINE (H-15)."""
         assert platform.token is not None
         assert platform.versions_url is not None
-        pause = min(self._pause.get(platform.id, FIRST_PAUSE) * 2, LONGEST_PAUSE)
-        self._pause[platform.id] = pause
-        self._next[platform.id] = self._clock() + pause * random.uniform(0.8, 1.2)  # noqa: S311
+        pause = self._pause[platform.id] = min(self._pause.get(platform.id, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
         token = platform.token.get_secret_value()
         try:
             await handshake.call(self._client, Method.GET, platform.versions_url, token, base64=platform.base64)
         except handshake.Unauthorized:
             _log.warning("partner_refuses_our_token", platform=platform.name, way_out="renew the registration")
         except OcpiError as error:
-            _log.info("partner_not_alive", platform=platform.name, reason=error.message)
+            _log.info("partner_not_alive", platform=platform.name, reason=error.message, again_in=pause.total_seconds())
+            self._next[platform.id] = self._clock() + pause * random.uniform(0.8, 1.2)  # noqa: S311
             self._status.failed(platform)
             return
+        self._next[platform.id] = self._clock() + pause
         self._status.seen(platform)

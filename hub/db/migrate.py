@@ -1,4 +1,8 @@
-"""Change the tables: alembic's revisions, run by the owner role, by one process at a time."""
+"""Change the tables: alembic's revisions, run by the owner role, by one process at a time.
+
+alembic and SQLAlchemy take a third of a second to import, so they are imported where a revision is looked up or applied:
+a start on tables that are up to date (`is_current`) does without.
+"""
 
 import asyncio
 import hashlib
@@ -6,19 +10,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.script.revision import RevisionError
-from alembic.util import CommandError
-from sqlalchemy import Connection, make_url, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import NullPool
 
 from hub.db.databases import quoted, run_apart
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA_TABLE = "hub_schema_version"
@@ -37,6 +37,10 @@ def upgrade(dsn_owner: str, script_location: Path = MIGRATIONS, schema_table: st
     Another process that upgrades the same database is waited for. Raises MigrationError; what a failed revision did is
     rolled back, earlier ones stay.
     """
+    from alembic.script.revision import RevisionError
+    from alembic.util import CommandError
+    from sqlalchemy.exc import DBAPIError
+
     try:
         with ONE_AT_A_TIME:
             run_apart(lambda: _upgrade(dsn_owner, script_location, schema_table))
@@ -50,17 +54,37 @@ def pending(dsn: str, script_location: Path = MIGRATIONS, schema_table: str = SC
 
     Raises MigrationError, also if the database is newer than this program.
     """
+    from alembic.script import ScriptDirectory
+    from alembic.script.revision import RevisionError
+    from alembic.util import CommandError
+
+    applied = applied_revisions(dsn, schema_table)
     try:
-        applied = run_apart(lambda: _applied(dsn, schema_table))
         script = ScriptDirectory(str(script_location))
         missing = [revision.revision for revision in script.iterate_revisions("heads", applied or "base")]
     except (CommandError, RevisionError) as error:
         raise MigrationError(f"The database is newer than this program ({error}): run the newer program.") from error
+    return missing[::-1]
+
+
+def is_current(dsn: str) -> bool:
+    """Whether the newest revision of this program is applied; asked without alembic. Raises MigrationError."""
+    return newest_revision() in applied_revisions(dsn)
+
+
+def newest_revision() -> str:
+    """The hub's last revision; its file is named as it is."""
+    return max(path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def applied_revisions(dsn: str, schema_table: str = SCHEMA_TABLE) -> tuple[str, ...]:
+    """What the database says of itself; nothing when it was never migrated. Raises MigrationError."""
+    try:
+        return run_apart(lambda: _applied(dsn, schema_table))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise MigrationError(
             f"The database cannot be asked for its version: {error or type(error).__name__}"
         ) from error
-    return missing[::-1]
 
 
 async def _applied(dsn: str, schema_table: str) -> tuple[str, ...]:
@@ -75,6 +99,10 @@ async def _applied(dsn: str, schema_table: str) -> tuple[str, ...]:
 
 
 async def _upgrade(dsn: str, script_location: Path, schema_table: str) -> None:
+    from sqlalchemy import make_url
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
     url = make_url(dsn).set(drivername="postgresql+asyncpg")
     engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": CONNECT_SECONDS})
     try:
@@ -89,17 +117,21 @@ async def _upgrade(dsn: str, script_location: Path, schema_table: str) -> None:
         await engine.dispose()
 
 
-async def _show_version(connection: AsyncConnection, schema_table: str) -> None:
+async def _show_version(connection: "AsyncConnection", schema_table: str) -> None:
     """Let every role read how far the database is, also after a failed revision."""
+    from sqlalchemy import text
+
     await connection.rollback()
     if await connection.scalar(text("SELECT to_regclass(:name)"), {"name": quoted(schema_table)}):
         await connection.execute(text(f"GRANT SELECT ON {quoted(schema_table)} TO PUBLIC"))
     await connection.commit()
 
 
-async def _lock(connection: AsyncConnection, schema_table: str) -> None:
+async def _lock(connection: "AsyncConnection", schema_table: str) -> None:
     """Hold the session's advisory lock until the connection closes. Asked for again and again: who waits in a statement
     keeps a snapshot, for which CREATE INDEX CONCURRENTLY of the other would wait in turn."""
+    from sqlalchemy import text
+
     number = int.from_bytes(hashlib.sha256(schema_table.encode()).digest()[:8], "big", signed=True)
     deadline = time.monotonic() + LOCK_SECONDS
     while not await connection.scalar(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}):
@@ -112,12 +144,15 @@ async def _lock(connection: AsyncConnection, schema_table: str) -> None:
     await connection.commit()
 
 
-def _run_alembic(script_location: Path, schema_table: str) -> Callable[[Connection], None]:
+def _run_alembic(script_location: Path, schema_table: str) -> "Callable[[Connection], None]":
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
     config.attributes["schema_table"] = schema_table
 
-    def run(connection: Connection) -> None:
+    def run(connection: "Connection") -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "heads")
 

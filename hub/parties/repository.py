@@ -157,12 +157,14 @@ async def store_registration(
     base64_learned: bool,
     name: str,
     now: datetime,
+    told_url: str | None = None,
 ) -> None:
-    """The platform is REGISTERED with this version and our token for it."""
+    """The platform is REGISTERED with this version and our token for it, and was told this public URL of ours."""
     await connection.execute(
         """
         UPDATE platform SET state = 'REGISTERED', version = $2, versions_url = $3, approved_host = $4, outgoing_token = $5,
-               base64_learned = $6, name = $7, registered_at = $8, connection = 'CONNECTED', last_seen = $8
+               base64_learned = $6, name = $7, registered_at = $8, connection = 'CONNECTED', last_seen = $8, told_url = $9,
+               renewal_attempts = 0, renew_after = NULL
         WHERE platform_id = $1
         """,
         platform_id,
@@ -173,7 +175,46 @@ async def store_registration(
         base64_learned,
         name,
         now,
+        told_url,
     )
+
+
+async def platforms_told_another_url(connection: Connection, public_url: str) -> list[Row]:
+    """(platform_id, told_url) of registered platforms that know us by another public URL."""
+    rows: list[Row] = await connection.fetch(
+        "SELECT platform_id, told_url FROM platform WHERE state = 'REGISTERED' AND told_url <> $1 ORDER BY platform_id",
+        public_url,
+    )
+    return rows
+
+
+async def is_told(connection: Connection, platform_id: UUID, url: str) -> bool:
+    """Whether a registered platform knows us by this URL."""
+    told: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM platform WHERE platform_id = $1 AND state = 'REGISTERED' AND told_url = $2)",
+        platform_id,
+        url,
+    )
+    return told
+
+
+async def claim_renewal(connection: Connection, platform_id: UUID, told_url: str, first_pause: float) -> int | None:
+    """Take the next try to tell the platform our URL: its number; None when it is not time yet.
+
+    The one after it waits `first_pause` seconds doubled with each try, at most an hour.
+    """
+    attempt: int | None = await connection.fetchval(
+        """
+        UPDATE platform SET renewal_attempts = renewal_attempts + 1,
+               renew_after = now() + make_interval(secs => least($3 * power(2, least(renewal_attempts, 20)), 3600))
+        WHERE platform_id = $1 AND state = 'REGISTERED' AND told_url = $2 AND (renew_after IS NULL OR renew_after <= now())
+        RETURNING renewal_attempts
+        """,
+        platform_id,
+        told_url,
+        first_pause,
+    )
+    return attempt
 
 
 async def drop_endpoints(connection: Connection, platform_id: UUID) -> None:
@@ -216,6 +257,18 @@ async def set_switches(connection: Connection, platform_id: UUID, switches: dict
     """The platform's quirk switches, as a whole."""
     await connection.execute(
         "UPDATE platform SET switches = $2::jsonb WHERE platform_id = $1", platform_id, json.encode(switches).decode()
+    )
+
+
+async def change_switches(
+    connection: Connection, platform_id: UUID, changes: dict[str, Any], reset: Sequence[str]
+) -> None:
+    """Set some switches and take others back; the rest stays, also what this version does not know."""
+    await connection.execute(
+        "UPDATE platform SET switches = (switches || $2::jsonb) - $3::text[] WHERE platform_id = $1",
+        platform_id,
+        json.encode(changes).decode(),
+        list(reset),
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables of the directory. The truth about their form is the migration `0001_parties`; a test compares the two.
+"""The tables of the directory. The truth about their form are the migrations; a test compares the two.
 
 A token we issued is here only as its MAC, a token we use only sealed for its platform (S-01, S-03). Every change of a platform
 takes the next number of `directory_revision`, so that other processes read on from the number they have seen.
@@ -51,6 +51,9 @@ class PlatformRow(PartiesTable, table=True):
     registered_at: datetime | None = Field(default=None, sa_column=_instant())
     created_at: datetime = Field(sa_column=_instant(nullable=False))
     revision: int = 0
+    told_url: str | None = None
+    renewal_attempts: int = 0
+    renew_after: datetime | None = Field(default=None, sa_column=_instant())
 
 
 class EndpointRow(PartiesTable, table=True):

@@ -349,6 +349,7 @@ class Registration:
             base64_learned=details.base64,
             name=theirs.roles[0].business_details.name,
             now=self._clock(),
+            told_url=self._identity.public_url,
         )
         await repository.drop_endpoints(connection, platform_id)
         await repository.add_endpoints(connection, platform_id, [(*key, url) for key, url in details.endpoints.items()])

@@ -1,0 +1,161 @@
+"""What is wrong with a hub, in words (U-18): each finding says what, why, and the command that mends it. Changes nothing."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import asyncpg
+
+from hub.admin import repository
+from hub.db import migrate
+from hub.db.engine import Database, DatabaseAway
+from hub.parties.directory import Directory
+from hub.parties.platforms import Platform
+from hub.parties.repository import platforms_told_another_url
+from ocpi_modules.message import Clock
+
+HELD_BACK_SECONDS = 60
+FORWARDING_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`mend` is a command, or what to do where no command can."""
+
+    level: Literal["problem", "advice"]
+    what: str
+    why: str
+    mend: str
+
+
+async def examine(
+    database: Database, directory: Directory, public_url: str, clock: Clock, wide: Database | None = None
+) -> list[Finding]:
+    """Every finding. `wide` is a connection that sees more of the server (the owner's, or an embedded superuser's)."""
+    findings: list[Finding] = []
+    try:
+        async for finding in _examine(database, directory, public_url, clock, wide or database):
+            findings.append(finding)  # noqa: PERF401 (what was found before a failure is told too)
+    except DatabaseAway as away:
+        findings.append(unreachable(away))
+    except asyncpg.InsufficientPrivilegeError as error:
+        findings.append(Finding("problem", f"The hub's role lacks a right: {error}.", "GRANTs are made by migrations.",
+                                "GRANT ocpi_hub_app TO <the role of HUB_DATABASE_URL>; -- in psql, as the owner"))  # fmt: skip
+    return findings
+
+
+def unreachable(error: Exception) -> Finding:
+    """Nothing can be asked."""
+    return Finding(
+        "problem",
+        "The database cannot be used.",
+        str(error),
+        "Start PostgreSQL, or put HUB_DATABASE_URL right (`ocpi-hub serve` starts an embedded one).",
+    )
+
+
+async def _examine(
+    database: Database, directory: Directory, public_url: str, clock: Clock, wide: Database
+) -> AsyncIterator[Finding]:
+    async with database.connection() as connection:
+        powers = await repository.role_powers(connection)
+        behind = await _is_behind(connection)
+    for finding in _role_findings(powers):
+        yield finding
+    async with wide.connection() as connection:
+        sees_all = powers["sees_all"] or (await repository.role_powers(connection))["sees_all"]
+        holders = await repository.snapshot_holders(connection, HELD_BACK_SECONDS)
+    for finding in _holder_findings(holders, sees_all, powers["name"]):
+        yield finding
+    if behind:
+        yield Finding("problem", "The tables are behind this program.", f"They lack {migrate.newest_revision()}.",
+                      "ocpi-hub migrate")  # fmt: skip
+        return
+    await directory.refresh()
+    async with database.connection() as connection:
+        cdrs = await repository.open_cdrs(connection, FORWARDING_SECONDS)
+        told_another = await platforms_told_another_url(connection, public_url)
+    for platform in directory.platforms():
+        if platform.registered and not platform.connected:
+            yield _offline(platform, clock)
+    for row in told_another:
+        yield _told_another(directory.platform(row["platform_id"]), row["told_url"], public_url)
+    for row in cdrs:
+        yield _cdr_finding(row)
+
+
+async def _is_behind(connection: Any) -> bool:
+    try:
+        applied = await repository.applied_revisions(connection)
+    except asyncpg.UndefinedTableError:
+        return True
+    return not applied or max(applied) < migrate.newest_revision()
+
+
+def _role_findings(powers: Any) -> Iterable[Finding]:
+    why = "REVOKE and row security do not bind it, so a mistake could change a CDR."
+    mend = (
+        f"Give HUB_DATABASE_URL a plain role: CREATE ROLE hub_app LOGIN PASSWORD '...' IN ROLE ocpi_hub_app; "
+        f"keep {powers['name']} for HUB_DATABASE_MIGRATE_URL."
+    )
+    if powers["superuser"]:
+        yield Finding("problem", f"The hub runs as the superuser {powers['name']}.", why, mend)
+    elif powers["owner"]:
+        yield Finding("problem", f"The hub runs as {powers['name']}, which owns its tables.", why, mend)
+
+
+def _holder_findings(holders: list[Any], sees_all: bool, role: str) -> Iterable[Finding]:
+    why = "While it is open, deliveries from the change log wait and old rows are not cleared, in every database of the server."
+    mends = {
+        "session": "SELECT pg_terminate_backend({name}); -- in psql",
+        "prepared transaction": "ROLLBACK PREPARED '{name}'; -- in psql, in that database",
+        "replication slot": "SELECT pg_drop_replication_slot('{name}'); -- in psql, if nobody needs it any more",
+    }
+    for row in holders:
+        who = f"pid {row['name']} ({row['application'] or 'no name'})" if row["kind"] == "session" else row["name"]
+        since = f" for {row['seconds']} s" if row["seconds"] is not None else ""
+        what = f"The {row['kind']} {who} of {row['role'] or '-'} in the database {row['database'] or '-'} holds xmin back{since}."
+        yield Finding("problem", what, why, mends[row["kind"]].format(name=row["name"]))
+    if not sees_all:
+        yield Finding("advice", "Who holds xmin back cannot be seen in full.", f"{role} sees its own sessions only.",
+                      f"GRANT pg_read_all_stats TO {role}; -- in psql, as a superuser")  # fmt: skip
+
+
+def _offline(platform: Platform, clock: Clock) -> Finding:
+    seen = f"{_since(clock, platform.last_seen)} ago" if platform.last_seen else "never"
+    return Finding(
+        "problem",
+        f"{platform.name} is OFFLINE.",
+        f"It was last heard of {seen}; two calls in a row to {platform.versions_url} failed.",
+        "Ask the partner; the hub tries again by itself. `ocpi-hub platform list` shows its URL.",
+    )
+
+
+def _told_another(platform: Platform | None, told: str, public_url: str) -> Finding:
+    name = platform.name if platform else "A platform"
+    return Finding(
+        "problem",
+        f"{name} still knows this hub as {told}, not as {public_url}.",
+        "A running hub sends PUT credentials until the partner takes it; the log says why it did not.",
+        "Start `ocpi-hub serve`; or set HUB_PUBLIC_URL back.",
+    )
+
+
+def _cdr_finding(row: Any) -> Finding:
+    reasons = {
+        "RECEIVED": "They were stored, and the hub ended before it forwarded them.",
+        "IN_DOUBT": "They were forwarded, and no answer came.",
+        "UNDELIVERED": "The receiver could not be reached, or refused them.",
+    }
+    return Finding(
+        "problem",
+        f"{row['number']} CDR of {row['owner']} for {row['receiver']} {'is' if row['number'] == 1 else 'are'} "
+        f"{row['state']}, the oldest since {row['oldest']:%Y-%m-%dT%H:%M:%SZ}.",
+        reasons[row["state"]],
+        f"Ask {row['owner']} to POST them again; the hub forwards them then, never twice if they arrived.",
+    )
+
+
+def _since(clock: Clock, moment: Any) -> str:
+    seconds = int((clock() - moment).total_seconds())
+    return f"{seconds // 3600} h" if seconds >= 7200 else f"{seconds // 60} min" if seconds >= 120 else f"{seconds} s"

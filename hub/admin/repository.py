@@ -1,0 +1,60 @@
+"""SQL of health and doctor: one statement each, on an asyncpg connection; nothing here changes anything."""
+
+from typing import Any
+
+_HOLDERS = """
+SELECT * FROM (
+    SELECT 'session' AS kind, datname AS database, pid::text AS name, coalesce(usename, '') AS role,
+           coalesce(application_name, '') AS application, extract(epoch FROM now() - xact_start)::bigint AS seconds
+    FROM pg_stat_activity
+    WHERE (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL) AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
+    UNION ALL
+    SELECT 'prepared transaction', database, gid, owner, '', extract(epoch FROM now() - prepared)::bigint
+    FROM pg_prepared_xacts
+    UNION ALL
+    SELECT 'replication slot', coalesce(database, ''), slot_name, '', '', NULL
+    FROM pg_replication_slots WHERE (xmin IS NOT NULL OR catalog_xmin IS NOT NULL) AND NOT active
+) AS holder
+WHERE seconds >= $1 OR seconds IS NULL ORDER BY seconds DESC NULLS FIRST LIMIT 5
+"""
+
+
+async def applied_revisions(connection: Any) -> list[str]:
+    """How far the tables are; the table is made by the first migration."""
+    return [row[0] for row in await connection.fetch("SELECT version_num FROM hub_schema_version")]
+
+
+async def role_powers(connection: Any) -> Any:
+    """Who we are: `name`, `superuser` (or one that no row security binds), `owner` of the tables, `sees_all` sessions."""
+    return await connection.fetchrow(
+        """
+        SELECT current_user AS name, rolsuper OR rolbypassrls AS superuser,
+               coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('platform')), false)
+                   AS owner,
+               pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all
+        FROM pg_roles WHERE rolname = current_user
+        """
+    )
+
+
+async def snapshot_holders(connection: Any, seconds: int) -> list[Any]:
+    """Who keeps old row versions and the change log's cursor back for so long: kind, database, name (pid), role, seconds."""
+    rows: list[Any] = await connection.fetch(_HOLDERS, seconds)
+    return rows
+
+
+async def open_cdrs(connection: Any, received_seconds: int) -> list[Any]:
+    """CDRs whose receiver has not confirmed them: state, owner, receiver, number, oldest; the most first.
+
+    RECEIVED ones count when they have waited for so many seconds: nobody is forwarding them any more.
+    """
+    rows: list[Any] = await connection.fetch(
+        """
+        SELECT state, owner, receiver, count(*) AS number, min(changed_at) AS oldest FROM cdr_delivery
+        WHERE state IN ('UNDELIVERED', 'IN_DOUBT')
+           OR state = 'RECEIVED' AND changed_at < now() - make_interval(secs => $1)
+        GROUP BY state, owner, receiver ORDER BY number DESC LIMIT 20
+        """,
+        float(received_seconds),
+    )
+    return rows

@@ -1,0 +1,121 @@
+"""Words of the command line turned into values; each raises typer.BadParameter (exit code 2) with the form that is expected."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import InterfaceRole, ModuleID, Role
+
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+Parties = Annotated[
+    list[str] | None, typer.Option("--party", help="ROLE:COUNTRY/PARTY, for example CPO:NL/ABC; may be repeated.")
+]
+PartyOption = Annotated[str, typer.Option(help="A party, for example NL/ABC.")]
+
+LONGEST_TIMEOUT_SECONDS = 300
+_DURATION = re.compile(r"^(\d{1,5})([dhm])$")
+_PARTY = re.compile(r"^([A-Za-z]{2})[/*]([A-Za-z0-9]{3})$")
+_ROLES = [role for role in Role if role is not Role.HUB]
+_RESET = "default"
+
+
+def party(text: str) -> PartyId:
+    """NL/ABC or NL*ABC."""
+    match = _PARTY.match(text)
+    if match is None:
+        raise typer.BadParameter(f"{text} is not COUNTRY/PARTY, for example NL/ABC.")
+    return PartyId.of(match[1], match[2])
+
+
+def role_and_party(text: str) -> tuple[Role, PartyId]:
+    """CPO:NL/ABC."""
+    role, _, rest = text.partition(":")
+    if role not in _ROLES or not _PARTY.match(rest):
+        raise typer.BadParameter(
+            f"{text} is not ROLE:COUNTRY/PARTY, for example CPO:NL/ABC; roles are {', '.join(_ROLES)}."
+        )
+    return Role(role), party(rest)
+
+
+def roles_and_parties(given: list[str] | None) -> list[tuple[Role, PartyId]]:
+    """At least one CPO:NL/ABC."""
+    if not given:
+        raise typer.BadParameter("name at least one party: --party CPO:NL/ABC.")
+    return [role_and_party(text) for text in given]
+
+
+def modules(given: list[str] | None) -> list[ModuleID]:
+    """Module ids by name."""
+    unknown = [name for name in given or [] if name not in ModuleID.__members__]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]} is no module; modules are {', '.join(ModuleID.__members__)}.")
+    return [ModuleID(name) for name in given or []]
+
+
+def duration(text: str) -> timedelta:
+    """7d, 12h or 30m."""
+    match = _DURATION.match(text)
+    if match is None or int(match[1]) == 0:
+        raise typer.BadParameter(f"{text} is not a time: write 7d, 12h or 30m.")
+    unit = {"d": "days", "h": "hours", "m": "minutes"}[match[2]]
+    return timedelta(**{unit: int(match[1])})
+
+
+def switches(given: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """`strict=true direct_timeout=10 push_timeout=default` as (what is set, what goes back to the hub's own value)."""
+    changes: dict[str, Any] = {}
+    reset: list[str] = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{text} is not NAME=VALUE, for example strict=true or direct_timeout=10.")
+        read = _reader(name)
+        if value == _RESET:
+            reset.append(name)
+        else:
+            changes[name] = read(name, value)
+    return changes, reset
+
+
+def _reader(name: str) -> Any:
+    from dataclasses import fields
+
+    from hub.parties.platforms import Switches
+
+    known = {item.name: item.type for item in fields(Switches)}
+    if name not in known:
+        raise typer.BadParameter(f"{name} is not a switch; there are {', '.join(known)}.")
+    return _seconds if name.endswith("_timeout") else _boolean if known[name] is bool else _overrides
+
+
+def _seconds(name: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_TIMEOUT_SECONDS:
+        raise typer.BadParameter(f"{name} is a number of seconds up to {LONGEST_TIMEOUT_SECONDS}, or {_RESET}.")
+    return seconds
+
+
+def _boolean(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise typer.BadParameter(f"{name} is true, false or {_RESET}.")
+    return value == "true"
+
+
+def _overrides(name: str, value: str) -> dict[str, str]:
+    """`sessions:RECEIVER=https://...`, several with commas."""
+    overrides = {}
+    for entry in value.split(","):
+        key, _, url = entry.partition("=")
+        module, _, interface = key.partition(":")
+        if not module or interface not in tuple(InterfaceRole) or not url.startswith(("https://", "http://")):
+            raise typer.BadParameter(
+                f"{name} is written <module>:<SENDER|RECEIVER>=https://..., several with commas, or {_RESET}."
+            )
+        overrides[key] = url
+    return overrides
