@@ -164,7 +164,7 @@ async def store_registration(
         """
         UPDATE platform SET state = 'REGISTERED', version = $2, versions_url = $3, approved_host = $4, outgoing_token = $5,
                base64_learned = $6, name = $7, registered_at = $8, connection = 'CONNECTED', last_seen = $8, told_url = $9,
-               renewal_attempts = 0, renew_after = NULL
+               renewal_url = NULL, renewal_attempts = 0, renew_after = NULL
         WHERE platform_id = $1
         """,
         platform_id,
@@ -188,30 +188,34 @@ async def platforms_told_another_url(connection: Connection, public_url: str) ->
     return rows
 
 
-async def is_told(connection: Connection, platform_id: UUID, url: str) -> bool:
-    """Whether a registered platform knows us by this URL."""
-    told: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM platform WHERE platform_id = $1 AND state = 'REGISTERED' AND told_url = $2)",
-        platform_id,
-        url,
+async def told_urls(connection: Connection, platform_id: UUID) -> Row | None:
+    """(told_url, renewal_url) of a registered platform: the URL it knows us by, and the one it was last asked to take."""
+    row: Row | None = await connection.fetchrow(
+        "SELECT told_url, renewal_url FROM platform WHERE platform_id = $1 AND state = 'REGISTERED'", platform_id
     )
-    return told
+    return row
 
 
-async def claim_renewal(connection: Connection, platform_id: UUID, told_url: str, first_pause: float) -> int | None:
-    """Take the next try to tell the platform our URL: its number; None when it is not time yet.
+async def claim_renewal(
+    connection: Connection, platform_id: UUID, told_url: str, public_url: str, first_pause: float
+) -> int | None:
+    """Take the next try to tell the platform this URL instead: its number; None when it is not time yet.
 
-    The one after it waits `first_pause` seconds doubled with each try, at most an hour.
+    The one after it waits `first_pause` seconds doubled with each try, at most a quarter of an hour; another URL begins anew.
     """
     attempt: int | None = await connection.fetchval(
         """
-        UPDATE platform SET renewal_attempts = renewal_attempts + 1,
-               renew_after = now() + make_interval(secs => least($3 * power(2, least(renewal_attempts, 20)), 3600))
-        WHERE platform_id = $1 AND state = 'REGISTERED' AND told_url = $2 AND (renew_after IS NULL OR renew_after <= now())
-        RETURNING renewal_attempts
+        UPDATE platform p SET renewal_url = $3, renewal_attempts = before.attempts + 1,
+               renew_after = now() + make_interval(secs => least($4 * power(2, least(before.attempts, 20)), 900))
+        FROM (SELECT platform_id, CASE WHEN renewal_url = $3 THEN renewal_attempts ELSE 0 END AS attempts
+              FROM platform WHERE platform_id = $1 FOR UPDATE) AS before
+        WHERE p.platform_id = before.platform_id AND p.state = 'REGISTERED' AND p.told_url = $2
+          AND (p.renewal_url IS DISTINCT FROM $3 OR p.renew_after <= now())
+        RETURNING p.renewal_attempts
         """,
         platform_id,
         told_url,
+        public_url,
         first_pause,
     )
     return attempt

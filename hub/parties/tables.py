@@ -52,6 +52,7 @@ class PlatformRow(PartiesTable, table=True):
     created_at: datetime = Field(sa_column=_instant(nullable=False))
     revision: int = 0
     told_url: str | None = None
+    renewal_url: str | None = None
     renewal_attempts: int = 0
     renew_after: datetime | None = Field(default=None, sa_column=_instant())
 

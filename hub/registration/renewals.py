@@ -48,20 +48,25 @@ class Renewals:
         async with self._database.connection() as connection:
             rows = await repository.platforms_told_another_url(connection, self._public_url)
         told: dict[UUID, str] = {row["platform_id"]: row["told_url"] for row in rows}
+        begun: set[UUID] = set()
         while told:
             for platform_id, url in list(told.items()):
-                if await self._is_settled(platform_id, url):
+                if await self._is_settled(platform_id, url, platform_id in begun):
                     del told[platform_id]
+                begun.add(platform_id)
             if told:
                 await asyncio.sleep(self._look_seconds)
 
-    async def _is_settled(self, platform_id: UUID, told: str) -> bool:
-        """Renew when it is time; True when there is nothing left to do."""
+    async def _is_settled(self, platform_id: UUID, told: str, begun: bool) -> bool:
+        """Renew when it is time; True when nothing is left to do, or when a newer process tells another URL."""
         try:
             async with self._database.transaction() as connection:
-                if not await repository.is_told(connection, platform_id, told):
+                urls = await repository.told_urls(connection, platform_id)
+                if urls is None or urls["told_url"] != told or (begun and urls["renewal_url"] != self._public_url):
                     return True
-                attempt = await repository.claim_renewal(connection, platform_id, told, self._first_pause_seconds)
+                attempt = await repository.claim_renewal(
+                    connection, platform_id, told, self._public_url, self._first_pause_seconds
+                )
         except DatabaseAway as away:
             _log.warning("renewal_put_off", reason=str(away))
             return False

@@ -30,6 +30,7 @@ class Limits:
     body_rate: int = 64 * 1024
     write_seconds: float = 30.0
     linger_seconds: float = 2.0
+    parting_seconds: float = 0.3
     header: int = 16 * 1024
     url: int = 8 * 1024
     body: int = 4 * 1024 * 1024
@@ -60,6 +61,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._limits = guard.limits
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
+        self._parting: asyncio.TimerHandle | None = None
         self._in_header = False
         self._in_body = False
         self._header_bytes = 0
@@ -91,6 +93,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _release(self) -> None:
         self._disarm()
+        if self._parting is not None:
+            self._parting.cancel()
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = None
@@ -141,6 +145,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_header, self._in_body = False, True
         self._arm(self._limits.body_seconds + (self._limits.body if chunked else announced) / self._limits.body_rate)
         super().on_headers_complete()
+        if self._parting is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -178,6 +184,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._abort_later(self._limits.write_seconds)
 
     def shutdown(self) -> None:
+        """The listener ends. A connection at rest is closed a moment later, as a request may be on its way on it."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._parting = self.loop.call_later(self._limits.parting_seconds, self._part)
+        else:
+            self._part()
+
+    def _part(self) -> None:
+        if self._in_header:
+            self._parting = self.loop.call_later(self._limits.parting_seconds, self._part)
+            return
         super().shutdown()
         if self.transport.is_closing():
             self._abort_later(self._limits.write_seconds)

@@ -13,6 +13,7 @@ def upgrade() -> None:
         """
         ALTER TABLE platform
             ADD COLUMN told_url text,
+            ADD COLUMN renewal_url text,
             ADD COLUMN renewal_attempts integer NOT NULL DEFAULT 0,
             ADD COLUMN renew_after timestamptz
         """
@@ -20,4 +21,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("ALTER TABLE platform DROP COLUMN told_url, DROP COLUMN renewal_attempts, DROP COLUMN renew_after")
+    op.execute("ALTER TABLE platform DROP COLUMN told_url, DROP COLUMN renewal_url, DROP COLUMN renewal_attempts, DROP COLUMN renew_after")
