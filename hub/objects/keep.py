@@ -12,8 +12,9 @@ from typing import Any
 import structlog
 
 from hub.db.engine import Database, DatabaseAway
-from hub.objects import repository, spelling
+from hub.objects import listing, repository, spelling
 from hub.objects.later import LaterWrites, Write
+from hub.objects.listed_repository import lock_owner
 from hub.objects.repository import Kept, ObjectKey
 from ocpi_modules import patch
 from ocpi_modules.message import Clock, OcpiRequest, PartyId
@@ -74,25 +75,38 @@ class KeptObjects:
 
         Raises NotFound or UnknownLocation (404) when there is nothing to merge into (X-76).
         """
+        if push.method is not Method.DELETE:
+            kept = await repository.lock_living_object(connection, push.key)
+            if kept is not None:
+                return await self._store(connection, push, kept)
+        await lock_owner(connection, *push.key.columns[:2])
         kept = await repository.lock_object(connection, push.key)
         if push.method is Method.DELETE:
-            version = await repository.bury_object(connection, push.key)
-            await self._log(connection, push.key, version, -1)
-            return version
+            return await self._bury(connection, push.key)
+        version = await self._store(connection, push, kept)
+        if version is not None and (kept is None or kept.deleted):
+            await listing.appeared(connection, push.key)
+        return version
+
+    async def _store(self, connection: Any, push: Push, kept: Kept | None) -> int | None:
         body = merged(push, kept)
         if body is None:
             return None
         version = await repository.upsert_object(connection, push.key, body, _last_updated(body))
-        appeared = version == 1 or (kept is not None and kept.deleted)
-        await self._log(connection, push.key, version, 1 if appeared else 0)
+        await self._log(connection, push.key, version)
         return version
 
-    async def _log(self, connection: Any, key: ObjectKey, version: int | None, difference: int) -> None:
+    async def _bury(self, connection: Any, key: ObjectKey) -> int | None:
+        version = await repository.bury_object(connection, key)
+        if version is not None:
+            await listing.vanished(connection, key)
+        await self._log(connection, key, version)
+        return version
+
+    async def _log(self, connection: Any, key: ObjectKey, version: int | None) -> None:
         if version is None:
             return
         now = self._clock()
-        if difference:
-            await repository.count_object(connection, key, difference)
         if (now.year, now.month) not in self._months:
             await repository.ensure_change_partition(connection, now)
             self._months.add((now.year, now.month))

@@ -39,11 +39,22 @@ async def lock_object(connection: Any, key: ObjectKey) -> Kept | None:
     return Kept(**dict(row)) if row else None
 
 
+async def lock_living_object(connection: Any, key: ObjectKey) -> Kept | None:
+    """As `lock_object`, but None for a tombstone, which stays unlocked."""
+    row = await connection.fetchrow(
+        "SELECT body, version, last_updated, deleted FROM kept_object "
+        "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 AND NOT deleted FOR UPDATE",
+        *key.columns,
+    )
+    return Kept(**dict(row)) if row else None
+
+
 async def upsert_object(connection: Any, key: ObjectKey, body: bytes, last_updated: datetime) -> int | None:
     """The new version, or None when the kept copy is newer (U-33); with equal times the last writer wins (U-34)."""
     version: int | None = await connection.fetchval(
-        "INSERT INTO kept_object AS kept (owner, module, key_folded, audience, version, last_updated, body) "
-        "VALUES ($1, $2, $3, $4, 1, $5, $6) ON CONFLICT (owner, module, key_folded, audience) DO UPDATE "
+        "INSERT INTO kept_object AS kept (owner, module, key_folded, audience, created_seq, version, last_updated, body) "
+        "VALUES ($1, $2, $3, $4, coalesce((SELECT min(created_seq) FROM kept_object WHERE owner = $1 AND module = $2 "
+        "AND key_folded = $3), nextval('kept_object_seq')), 1, $5, $6) ON CONFLICT (owner, module, key_folded, audience) DO UPDATE "
         "SET version = kept.version + 1, last_updated = excluded.last_updated, body = excluded.body, "
         "deleted = false, stale = false WHERE kept.last_updated <= excluded.last_updated RETURNING version",
         *key.columns,
@@ -68,19 +79,6 @@ async def mark_object_stale(connection: Any, key: ObjectKey) -> None:
     await connection.execute(
         "UPDATE kept_object SET stale = true WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4",
         *key.columns,
-    )
-
-
-async def count_object(connection: Any, key: ObjectKey, difference: int) -> None:
-    """Move the exact counter of the owner."""
-    owner, module, _, audience = key.columns
-    await connection.execute(
-        "INSERT INTO object_count AS counted (owner, module, audience, count) VALUES ($1, $2, $3, greatest($4::bigint, 0)) "
-        "ON CONFLICT (owner, module, audience) DO UPDATE SET count = counted.count + $4::bigint",
-        owner,
-        module,
-        audience,
-        difference,
     )
 
 

@@ -23,6 +23,7 @@ class KeptObject(Table, table=True):
     key_folded: str = Field(primary_key=True)
     audience: str = Field(primary_key=True)
     created_seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """The order of lists; the copies of one object share it."""
     version: int = Field(sa_column=Column(BigInteger, nullable=False))
     """Counts up with every change; never a clock."""
     last_updated: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
@@ -30,10 +31,12 @@ class KeptObject(Table, table=True):
     deleted: bool = False
     stale: bool = False
     """A newer push passed that could not be kept."""
+    listed: bool = False
+    """Alive, and what its audience finds in a list: `*` itself, or a copy for one party beside which there is no `*`."""
 
 
 class ObjectCount(Table, table=True):
-    """How many objects of an owner are not deleted, exactly."""
+    """How many objects of an owner are not deleted, exactly. The audience `=` counts each object once, for the owner itself."""
 
     __tablename__ = "object_count"
 
@@ -41,6 +44,19 @@ class ObjectCount(Table, table=True):
     module: str = Field(primary_key=True)
     audience: str = Field(primary_key=True)
     count: int = Field(sa_column=Column(BigInteger, nullable=False))
+    listed: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class ObjectPage(Table, table=True):
+    """Where every 1000th listed object of an owner stands: `from_seq` is the created_seq at the offset 1000 * `page`."""
+
+    __tablename__ = "object_page"
+
+    owner: str = Field(primary_key=True)
+    module: str = Field(primary_key=True)
+    audience: str = Field(primary_key=True)
+    page: int = Field(sa_column=Column(BigInteger, primary_key=True))
+    from_seq: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
 class Change(Table, table=True):
