@@ -26,6 +26,7 @@ from hub.clearing.checks import CdrFacts, read_facts
 from hub.clearing.repository import Delivery
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.outcome import Delivered, Outcome, may_have_arrived
+from hub.objects.listed_repository import OWNER, CountChange, count_objects
 from ocpi_modules import envelope
 from ocpi_modules import headers as names
 from ocpi_modules.http.paths import endpoint_url
@@ -156,6 +157,12 @@ class CdrJournal:
         now = self._clock()
         identity = facts.owner, facts.id_folded
         await repository.ensure_partition(connection, now)
+        places = await count_objects(
+            connection,
+            str(facts.owner),
+            ModuleID.cdrs,
+            [CountChange(OWNER, 1, 1), CountChange(str(receiver), 1, 1)],
+        )
         await repository.insert_cdr(
             connection,
             *identity,
@@ -164,6 +171,8 @@ class CdrJournal:
             last_updated=facts.last_updated,
             credit_reference_id=facts.credit_reference_id,
             body=request.body,
+            owner_place=places[OWNER],
+            receiver_place=places[str(receiver)],
         )
         await repository.insert_delivery(connection, *identity, receiver, secrets.token_urlsafe(24), now)
 

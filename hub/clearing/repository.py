@@ -66,11 +66,13 @@ async def insert_cdr(
     last_updated: datetime,
     credit_reference_id: str | None,
     body: bytes,
+    owner_place: int,
+    receiver_place: int,
 ) -> None:
-    """Write the body, once and for ever."""
+    """Write the body, once and for ever. The places count the CDRs of the owner, and those of them for this receiver."""
     await connection.execute(
-        "INSERT INTO cdr (owner, id_folded, received_at, receiver, last_updated, credit_reference_id, body) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO cdr (owner, id_folded, received_at, receiver, last_updated, credit_reference_id, body, owner_place, "
+        "receiver_place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         str(owner),
         id_folded,
         received_at,
@@ -78,6 +80,8 @@ async def insert_cdr(
         last_updated,
         credit_reference_id,
         body,
+        owner_place,
+        receiver_place,
     )
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, DateTime, LargeBinary, MetaData
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -37,6 +37,10 @@ class Cdr(Table, table=True):
     last_updated: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     credit_reference_id: str | None = None
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    owner_place: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """The how-manieth CDR of its owner, in the order of lists; without gaps."""
+    receiver_place: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """The same among those for its receiver."""
 
 
 class CdrDelivery(Table, table=True):
