@@ -9,21 +9,25 @@ import structlog
 from fastapi import FastAPI
 
 from hub.admin.health import health_routes
-from hub.agreements import book as agreements
+from hub.agreements.book import keep_up_to_date
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
 from hub.background import Background
 from hub.clearing.journal import CdrJournal
+from hub.clearing.pages import CdrShelves
 from hub.clientinfo.status import ClientInfoStatus
 from hub.clientinfo.still_alive import StillAlive
+from hub.db.embedded import open_embedded
 from hub.db.engine import Database, open_pool
 from hub.delivery.send import DoorOut
 from hub.handler import HubHandler
+from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
 from hub.objects.later import LaterWrites
+from hub.objects.pages import Pages
 from hub.own_modules import OwnModules
 from hub.parties.directory import Directory
 from hub.registration.handshake import HubIdentity, Registration
-from hub.registration.renewals import Renewals
+from hub.routing.get_all import GetAllRoute
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from hub.settings import Settings
@@ -32,6 +36,7 @@ from ocpi_modules.http.client import OcpiClient
 from ocpi_modules.http.server import OcpiEdge
 from ocpi_modules.message import Clock
 from ocpi_modules.registry import MODULES
+from ocpi_modules.spec import ModuleID
 
 POOL_SIZE = 16
 _alarms = structlog.get_logger("hub.alarms")
@@ -39,41 +44,36 @@ _alarms = structlog.get_logger("hub.alarms")
 
 @dataclass(frozen=True)
 class Hub:
-    """The two ASGI applications of a process, what runs behind them, and what the command line works with."""
+    """The two ASGI applications of a process, and what the command line works with."""
 
+    settings: Settings
     database: Database
     directory: Directory
     registration: Registration
-    agreements: AgreementBook
-    background: Background
-    ocpi: OcpiEdge
-    admin: FastAPI
+    ocpi: Any
+    admin: Any
 
 
 @contextlib.asynccontextmanager
-async def running_hub(
-    settings: Settings, database_url: str, clock: Clock, *, background: bool = True
-) -> AsyncIterator[Hub]:
-    """A hub whose memory is filled; `background=False` for commands that only use its objects. Raises DatabaseAway.
-
-    `database_url` is that of the plain member role; the tables are up to date.
-    """
-    database = Database(await open_pool(database_url, max_size=POOL_SIZE, application_name="ocpi-hub"))
-    client = OcpiClient(allow_insecure=settings.allow_insecure)
-    hub = create_app(settings, database, client, clock)
-    try:
-        await hub.directory.refresh()
-        await agreements.read(hub.agreements, database)
-        if background:
-            hub.background.start()
-        yield hub
-    finally:
-        await hub.background.stop()
-        await client.close()
-        await database.close()
+async def running_hub(settings: Settings, clock: Clock, *, background: bool = True) -> AsyncIterator[Hub]:
+    """A hub with its database; `background=False` for commands that only use its objects. Raises DatabaseAway."""
+    with _database_url(settings) as url:
+        pool = await open_pool(url, max_size=POOL_SIZE, application_name="ocpi-hub")
+        database = Database(pool)
+        client = OcpiClient(allow_insecure=settings.allow_insecure)
+        hub, loops = create_app(settings, database, client, clock)
+        try:
+            await hub.directory.refresh()
+            if background:
+                loops.start()
+            yield hub
+        finally:
+            await loops.stop()
+            await client.close()
+            await database.close()
 
 
-def create_app(settings: Settings, database: Database, client: OcpiClient, clock: Clock) -> Hub:
+def create_app(settings: Settings, database: Database, client: OcpiClient, clock: Clock) -> tuple[Hub, Background]:
     """Everything but the database and the client; nothing runs yet."""
     directory = Directory(database, settings.keys, settings.hub_party, clock)
     identity = HubIdentity(settings.hub_party, settings.public_url, _business_details(settings))
@@ -92,9 +92,10 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         public_url=settings.public_url,
     )
     later = LaterWrites(database)
+    policy = Policy(DefaultPolicy(settings.default_policy), book)
     route = PartyToPartyRoute(
         directory=directory,
-        policy=Policy(DefaultPolicy(settings.default_policy), book),
+        policy=policy,
         door=door,
         tickets=tickets,
         cdrs=CdrJournal(
@@ -105,25 +106,41 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         public_url=settings.public_url,
     )
     own = OwnModules(directory, registration, settings.public_url, clock)
-    handler = HubHandler(directory=directory, own_modules=own, party_to_party=route, tickets=tickets, seen=status.seen)
-    background = Background(
+    get_all = GetAllRoute(
+        directory=directory,
+        policy=policy,
+        pages={None: Pages(database), ModuleID.cdrs: Pages(database, CdrShelves())},
+        copies=Copies(database),
+        traces=traces,
+        keys=settings.keys,
+        clock=clock,
+        public_url=settings.public_url,
+    )
+    handler = HubHandler(
+        directory=directory,
+        own_modules=own,
+        party_to_party=route,
+        get_all=get_all,
+        tickets=tickets,
+        seen=status.seen,
+    )
+    loops = Background(
         {
             "directory": directory.watch,
-            "agreements": lambda: agreements.keep_up_to_date(book, database),
+            "agreements": lambda: keep_up_to_date(book, database),
             "client info": status.run,
             "still alive": StillAlive(directory, client, status, clock).run,
             "later writes": later.run,
             "expired tickets": tickets.forget_expired,
-            "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }
     )
     ocpi = OcpiEdge(FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, MODULES, clock)
-    return Hub(database, directory, registration, book, background, ocpi, _admin_app(database, background))
+    return Hub(settings, database, directory, registration, ocpi, _admin_app(database, loops)), loops
 
 
-def _admin_app(database: Database, background: Background) -> FastAPI:
+def _admin_app(database: Database, loops: Background) -> FastAPI:
     app = FastAPI(title="ocpi-hub admin", docs_url=None, redoc_url=None)
-    app.include_router(health_routes(database, background.failing))
+    app.include_router(health_routes(database, loops))
     return app
 
 
@@ -134,3 +151,13 @@ def _business_details(settings: Settings) -> dict[str, Any]:
     if settings.logo:
         details["logo"] = {"url": settings.logo, "category": "OPERATOR", "type": settings.logo.rpartition(".")[2]}
     return details
+
+
+@contextlib.contextmanager
+def _database_url(settings: Settings) -> Any:
+    """The runtime role's URL; an embedded server is joined for as long as it is used."""
+    if settings.embedded_directory is None:
+        yield settings.database_url.get_secret_value()
+        return
+    with open_embedded(settings.embedded_directory) as server:
+        yield server.app_dsn("hub")

@@ -18,6 +18,7 @@ from hub.routing.decide import (
     addressee,
     decide,
 )
+from hub.routing.get_all import GetAllRoute
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from ocpi_modules import headers as names
@@ -42,12 +43,14 @@ class HubHandler:
         directory: Directory,
         own_modules: OwnModules,
         party_to_party: PartyToPartyRoute,
+        get_all: GetAllRoute,
         tickets: Tickets,
         seen: Callable[[Platform], None],
     ) -> None:
         self._directory = directory
         self._own_modules = own_modules
         self._party_to_party = party_to_party
+        self._get_all = get_all
         self._tickets = tickets
         self._seen = seen
 
@@ -77,9 +80,9 @@ class HubHandler:
             case BroadcastPush():
                 raise HubError("This hub does not offer Broadcast Push yet; name one receiver in the OCPI-to headers.")
             case GetAll():
-                raise HubError("This hub does not offer GET All yet; name one party in the OCPI-to headers.")
+                return await self._get_all.page(request, caller, _sender(caller))
             case OwnCopy():
-                raise HubError("This hub does not serve its own copies yet; name the party in the OCPI-to headers.")
+                return await self._get_all.one(request, caller, _sender(caller))
             case OpenRouting():
                 raise HubError("This hub does not offer Open Routing yet; name the receiver in the OCPI-to headers.")
             case Ticket():

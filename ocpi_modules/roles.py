@@ -74,6 +74,11 @@ def may_exchange(
     return (module, interface) not in MATRIX or not callees(callers, module, interface).isdisjoint(receivers)
 
 
+def owners(module: ModuleID) -> Roles:
+    """The roles that have a Sender interface of this module, and so objects of their own."""
+    return frozenset[Role]().union(*(relation.callees for relation in MATRIX.get((module, SENDER), ())))
+
+
 def callees(callers: Iterable[Role], module: ModuleID, interface: InterfaceRole) -> Roles:
     """The roles at which a party with these roles may call this interface; empty for configuration modules."""
     own = frozenset(callers)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hub.objects.page_repository import Source
 from ocpi_modules.message import PartyId
 
 
@@ -155,3 +156,13 @@ async def find_body(connection: Any, owner: str, id_folded: str) -> bytes | None
         id_folded,
     )
     return body
+
+
+OF_OWNER = Source(
+    "cdr AS k WHERE k.owner = $1 AND $2::text <> '' AND $3::text <> ''", "k.owner_place", "k.last_updated", "k.body"
+)
+"""The CDRs of an owner, in the order of lists."""
+OF_RECEIVER = Source(
+    "cdr AS k WHERE k.owner = $1 AND $2::text <> '' AND k.receiver = $3", "k.receiver_place", "k.last_updated", "k.body"
+)
+"""Those of them for one receiver."""

@@ -1,6 +1,7 @@
 """SQL of what is listed: counters, the page map, and which copy an audience finds; each function is one statement."""
 
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple
 
 from hub.objects.repository import ObjectKey
@@ -10,7 +11,8 @@ OWNER = "="
 """The audience under which each object of an owner is counted once."""
 
 
-class CountChange(NamedTuple):
+@dataclass(frozen=True, order=True)
+class CountChange:
     audience: str
     count: int
     listed: int
@@ -43,7 +45,7 @@ async def count_objects(connection: Any, owner: str, module: str, changes: Seque
         "WHERE change.audience = counted.audience) RETURNING audience, listed",
         owner,
         module,
-        *([list(column) for column in zip(*sorted(changes), strict=True)]),
+        *([list(column) for column in zip(*map(astuple, sorted(changes)), strict=True)]),
     )
     return {row["audience"]: row["listed"] for row in rows}
 

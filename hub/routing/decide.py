@@ -13,7 +13,8 @@ from ocpi_modules.status import ClientError, UnknownReceiver
 
 LINK_TICKET = "hub_link"
 LINK_RECEIVER = "hub_to"
-"""Parameters the hub adds to the Links it rewrites; both are taken out again before a forward (R-70)."""
+LINK_AFTER = "hub_after"
+"""Parameters the hub adds to the Links it writes; all are taken out again before a forward (R-70)."""
 
 
 class TicketKind(StrEnum):

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from hub.routing.decide import LINK_RECEIVER, LINK_TICKET
+from hub.routing.decide import LINK_AFTER, LINK_RECEIVER, LINK_TICKET
 from ocpi_modules.message import PartyId
 
 _LINK = re.compile(r"<([^<>]*)>([^,<]*)")
+_OURS = (LINK_RECEIVER, LINK_TICKET, LINK_AFTER)
 _FILTERS = ("offset", "limit", "date_from", "date_to")
 
 
@@ -61,9 +62,9 @@ def next_target(link: str) -> str | None:
 
 def without_our_parameters(query: str) -> str:
     """The query with the hub's own additions taken out; every other byte as it was."""
-    if LINK_RECEIVER not in query and LINK_TICKET not in query:
+    if not any(name in query for name in _OURS):
         return query
-    return "&".join(pair for pair in query.split("&") if _name(pair) not in (LINK_RECEIVER, LINK_TICKET))
+    return "&".join(pair for pair in query.split("&") if _name(pair) not in _OURS)
 
 
 def _name(pair: str) -> str:

@@ -10,15 +10,19 @@ from uuid import UUID, uuid4
 
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
 from hub.clearing.journal import CdrJournal
+from hub.clearing.pages import CdrShelves
 from hub.db.engine import Database, DatabaseAway, open_pool
 from hub.delivery.send import Deadlines, DoorOut
 from hub.handler import HubHandler
+from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
 from hub.objects.later import LaterWrites
+from hub.objects.pages import Pages
 from hub.parties import repository as parties
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
 from hub.parties.rows import seal_token
+from hub.routing.get_all import GetAllRoute
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from hub.traces.record import Traces
@@ -30,7 +34,7 @@ from ocpi_modules.http.listener import running
 from ocpi_modules.http.server import OcpiEdge
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.secrets import Keys, token_mac
-from ocpi_modules.spec import Kind
+from ocpi_modules.spec import Kind, ModuleID
 from tests.support.postgres import FreshDatabase
 from tests.support.raw_http import RawConnection, connected, raw_server
 
@@ -269,6 +273,16 @@ async def network(
             directory=directory,
             own_modules=OwnModules(),
             party_to_party=route,
+            get_all=GetAllRoute(
+                directory=directory,
+                policy=Policy(policy, book),
+                pages={None: Pages(seen_database), ModuleID.cdrs: Pages(seen_database, CdrShelves())},
+                copies=Copies(seen_database),
+                traces=written,
+                keys=keys,
+                clock=lambda: time[0],
+                public_url=url,
+            ),
             tickets=tickets,
             seen=lambda platform: None,
         )

@@ -310,7 +310,6 @@ async def test_a_link_without_offset_waits_behind_a_ticket_of_the_asker(net: Net
 
 async def test_what_is_not_built_yet_is_refused_with_a_sentence(net: Network) -> None:
     for method, path in (
-        ("GET", "/sender/tokens"),
         ("GET", "/sender/locations/L1"),
         ("POST", "/sender/tokens/T/authorize"),
     ):

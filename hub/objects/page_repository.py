@@ -1,0 +1,235 @@
+"""SQL of pages; each function is one statement. A Source is what one viewer finds of one owner, in the order of `seq`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from hub.objects.listed_repository import PAGE_MAP_STEP
+
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+class Span(NamedTuple):
+    """`last_updated` from inclusive, to exclusive (X-31, X-32)."""
+
+    date_from: datetime
+    date_to: datetime
+
+
+class Row(NamedTuple):
+    seq: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """`rows` is FROM and WHERE, with $1 owner, $2 module and $3 audience or viewer."""
+
+    rows: str
+    seq: str = "k.created_seq"
+    last_updated: str = "k.last_updated"
+    body: str = "k.body"
+
+    @property
+    def columns(self) -> str:
+        return f"{self.seq} AS seq, {self.last_updated} AS last_updated, {self.body} AS body"
+
+
+ONE_AUDIENCE = Source("kept_object AS k WHERE k.owner = $1 AND k.module = $2 AND k.audience = $3 AND k.listed")
+"""The copies listed for one audience: `*`, or a viewer where an owner has no copies for everybody."""
+OWN_ELSE_EVERYBODYS = Source(
+    "kept_object AS k LEFT JOIN kept_object AS v ON k.audience = '*' AND v.owner = $1 AND v.module = $2 AND "
+    "v.key_folded = k.key_folded AND v.audience = $3 AND NOT v.deleted "
+    "WHERE k.owner = $1 AND k.module = $2 AND k.audience IN ('*', $3) AND k.listed",
+    last_updated="coalesce(v.last_updated, k.last_updated)",
+    body="coalesce(v.body, k.body)",
+)
+OF_THE_VIEWER = Source(
+    "(SELECT DISTINCT ON (created_seq) created_seq, last_updated, body FROM kept_object WHERE owner = $1 AND module = $2 "
+    "AND $3::text <> '' AND NOT deleted ORDER BY created_seq, last_updated DESC, audience) AS k WHERE true"
+)
+"""Each object of the viewer once, in its newest copy."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    owner: str
+    audience: str
+    count: int
+    listed: int
+
+
+async def counters(connection: Any, module: str, audiences: Sequence[str], viewer: str) -> list[Counted]:
+    """What owners have for these audiences, and what the viewer owns itself ("" when it does not ask for that)."""
+    rows = await connection.fetch(
+        "SELECT owner, audience, count, listed FROM object_count WHERE module = $1 AND audience = ANY($2) UNION ALL "
+        "SELECT owner, audience, count, listed FROM object_count WHERE module = $1 AND owner = $3 AND audience = '='",
+        module,
+        audiences,
+        viewer,
+    )
+    return [Counted(*row) for row in rows]
+
+
+async def rows_after(
+    connection: Any, source: Source, place: tuple[str, str, str], after: int, skip: int, limit: int
+) -> list[Row]:
+    """`place` is (owner, module, audience or viewer)."""
+    rows = await connection.fetch(
+        f"SELECT {source.seq}, {source.body} FROM {source.rows} AND {source.seq} > $4 "  # noqa: S608
+        f"ORDER BY {source.seq} OFFSET $5 LIMIT $6",
+        *place,
+        after,
+        skip,
+        limit,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def rows_at(connection: Any, place: tuple[str, str, str], offset: int, limit: int) -> list[Row]:
+    """Of ONE_AUDIENCE, by the page map: an offset costs the same anywhere."""
+    rows = await connection.fetch(
+        "SELECT created_seq, body FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed "
+        "AND created_seq >= (SELECT created_seq FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed "
+        "AND created_seq >= coalesce((SELECT from_seq FROM object_page WHERE owner = $1 AND module = $2 AND audience = $3 "
+        "AND page = $4), 0) ORDER BY created_seq OFFSET $5 LIMIT 1) ORDER BY created_seq LIMIT $6",
+        *place,
+        *divmod(offset, PAGE_MAP_STEP),
+        limit,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def nearest_known(connection: Any, place: tuple[str, str, str], offset: int) -> tuple[int, int]:
+    """Of OWN_ELSE_EVERYBODYS: (seq, its exact offset) of an object at or shortly before `offset`, from the page maps of both."""
+    row = await connection.fetchrow(
+        f"""
+        WITH known AS (
+            SELECT from_seq,
+                coalesce(max(page) FILTER (WHERE audience = '*') OVER upwards, 0) * {PAGE_MAP_STEP}
+                    + coalesce(max(page) FILTER (WHERE audience = $3) OVER upwards, 0) * {PAGE_MAP_STEP} AS least,
+                coalesce(max(from_seq) FILTER (WHERE audience = '*') OVER upwards, 0) AS everybodys,
+                coalesce(max(from_seq) FILTER (WHERE audience = $3) OVER upwards, 0) AS own
+            FROM object_page WHERE owner = $1 AND module = $2 AND audience IN ('*', $3) WINDOW upwards AS (ORDER BY from_seq)
+        )
+        SELECT from_seq, least
+            + (SELECT count(*) FROM kept_object WHERE owner = $1 AND module = $2 AND audience = '*' AND listed
+               AND created_seq >= everybodys AND created_seq < from_seq)
+            + (SELECT count(*) FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed
+               AND created_seq >= own AND created_seq < from_seq) AS place
+        FROM known WHERE least + {PAGE_MAP_STEP} <= $4 ORDER BY from_seq DESC LIMIT 1
+        """,  # noqa: S608
+        *place,
+        offset,
+    )
+    return (row["from_seq"], row["place"]) if row else (0, 0)
+
+
+async def first_rows(
+    connection: Any, module: str, places: Sequence[tuple[str, str]], limit: int
+) -> list[tuple[str, int, bytes]]:
+    """(owner, seq, body) of the first objects of several (owner, audience), one after the other."""
+    rows = await connection.fetch(
+        "SELECT o.owner, k.created_seq, k.body FROM unnest($1::text[], $3::text[]) WITH ORDINALITY AS o (owner, audience, place) "
+        "CROSS JOIN LATERAL (SELECT created_seq, body FROM kept_object WHERE owner = o.owner AND module = $2 "
+        "AND audience = o.audience AND listed ORDER BY created_seq LIMIT $4) AS k ORDER BY o.place, k.created_seq LIMIT $4",
+        [owner for owner, _ in places],
+        module,
+        [audience for _, audience in places],
+        limit,
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def changed_rows(
+    connection: Any,
+    source: Source,
+    place: tuple[str, str, str],
+    span: Span,
+    after: int,
+    skip: int,
+    limit: int,
+    *,
+    few: bool,
+) -> list[Row]:
+    """Rows changed within a span. `few` says that it is quicker to find and sort them than to walk along the list."""
+    if few:
+        statement = (
+            f"SELECT seq, body FROM (SELECT {source.columns} FROM {source.rows} AND {source.last_updated} >= $7 "  # noqa: S608
+            f"AND {source.last_updated} < $8 OFFSET 0) AS m WHERE seq > $4 ORDER BY seq OFFSET $5 LIMIT $6"
+        )
+    else:
+        statement = (
+            f"SELECT {source.seq}, {source.body} FROM {source.rows} AND {source.seq} > $4 "  # noqa: S608
+            f"AND ({source.last_updated} >= $7) IS TRUE AND ({source.last_updated} < $8) IS TRUE "
+            f"ORDER BY {source.seq} OFFSET $5 LIMIT $6"
+        )
+    rows = await connection.fetch(statement, *place, after, skip, limit, *span)
+    return [Row(*row) for row in rows]
+
+
+async def count_changed(connection: Any, source: Source, place: tuple[str, str, str], span: Span) -> int:
+    """How many of one owner changed within a span."""
+    return int(
+        await connection.fetchval(
+            f"SELECT count(*) FROM {source.rows} AND {source.last_updated} >= $4 AND {source.last_updated} < $5",  # noqa: S608
+            *place,
+            *span,
+        )
+    )
+
+
+async def counts_changed(connection: Any, module: str, places: Sequence[tuple[str, str]], span: Span) -> dict[str, int]:
+    """The same for many (owner, audience) of ONE_AUDIENCE."""
+    rows = await connection.fetch(
+        "SELECT o.owner, (SELECT count(*) FROM kept_object AS k WHERE k.owner = o.owner AND k.module = $2 "
+        "AND k.audience = o.audience AND k.listed AND k.last_updated >= $4 AND k.last_updated < $5) AS count "
+        "FROM unnest($1::text[], $3::text[]) AS o (owner, audience)",
+        [owner for owner, _ in places],
+        module,
+        [audience for _, audience in places],
+        *span,
+    )
+    return {row["owner"]: row["count"] for row in rows}
+
+
+async def find_owners(
+    connection: Any, module: str, key_folded: str, viewer: str, audiences: Sequence[str]
+) -> list[str]:
+    """Who has such an object: for these audiences, or as the viewer itself ("" when it does not ask for that)."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT owner FROM kept_object WHERE module = $1 AND key_folded = $2 "
+        "AND (owner = $3 OR audience = ANY($4)) AND NOT deleted ORDER BY owner",
+        module,
+        key_folded,
+        viewer,
+        audiences,
+    )
+    return [row["owner"] for row in rows]
+
+
+async def find_copy(connection: Any, owner: str, module: str, key_folded: str, viewer: str) -> bytes | None:
+    """The viewer's own copy, else everybody's."""
+    body: bytes | None = await connection.fetchval(
+        "SELECT body FROM kept_object WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience IN ($4, '*') "
+        "AND NOT deleted ORDER BY audience = '*' LIMIT 1",
+        owner,
+        module,
+        key_folded,
+        viewer,
+    )
+    return body
+
+
+async def find_own_copy(connection: Any, owner: str, module: str, key_folded: str) -> bytes | None:
+    """The newest copy of an object of this owner."""
+    body: bytes | None = await connection.fetchval(
+        "SELECT body FROM kept_object WHERE owner = $1 AND module = $2 AND key_folded = $3 AND NOT deleted "
+        "ORDER BY last_updated DESC, audience LIMIT 1",
+        owner,
+        module,
+        key_folded,
+    )
+    return body

@@ -1,0 +1,238 @@
+"""One page of everybody's objects that a viewer may see, in the order (owner, created_seq), with an exact total.
+
+The owners the viewer may see stand one after the other, as shelves whose lengths are the exact counters. A Link carries the key of
+the last object shown, and the next page goes on behind it: at any depth an index look-up, and whatever is written meanwhile, no
+object is missed or shown twice. A bare offset is counted along the shelves and, inside one, found by the page map; objects that
+come in meanwhile push others back, never forward, so that it may show one twice but misses none.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Any, NamedTuple, Protocol
+
+from hub.db.engine import Database
+from hub.objects import page_repository as repository
+from hub.objects.listed_repository import OWNER
+from hub.objects.listing import EVERYBODY
+from hub.objects.page_repository import (
+    BEGINNING,
+    END,
+    OF_THE_VIEWER,
+    ONE_AUDIENCE,
+    OWN_ELSE_EVERYBODYS,
+    Counted,
+    Row,
+    Source,
+    Span,
+)
+from ocpi_modules.message import PartyId
+from ocpi_modules.paging import PageRequest
+from ocpi_modules.spec import ModuleID
+
+FOR_ONE_PARTY = frozenset({ModuleID.sessions, ModuleID.cdrs})
+"""Modules of which there is never a copy for everybody (R-44, R-66)."""
+_FEW = 20
+"""Below one in so many, what changed is found by its date instead of by walking along the list."""
+
+
+class Key(NamedTuple):
+    """The place of an object in a list."""
+
+    owner: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who asks for which page. `sees` is asked for every other owner, `others` and `own` whether it may ask for these at all.
+
+    `after` is the key a Link carried; it takes the place of the offset.
+    """
+
+    module: ModuleID
+    viewer: PartyId
+    page: PageRequest
+    sees: Callable[[PartyId], bool]
+    others: bool
+    own: bool
+    after: Key | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """`next` is None on the last page."""
+
+    bodies: list[bytes]
+    total: int
+    next: Key | None
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What the viewer finds of one owner: `total` objects."""
+
+    owner: str
+    audience: str
+    total: int
+    source: Source
+    few: bool = False
+
+
+class Shelves(Protocol):
+    """Where the objects of a module lie."""
+
+    def shelf(self, asking: Asking, counted: Collection[Counted]) -> Shelf:
+        """The shelf of one owner from its counters."""
+        ...
+
+    async def rows_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> list[Row]:
+        """Rows from an offset inside the shelf."""
+        ...
+
+
+class ObjectShelves:
+    """Locations, sessions, tariffs, tokens."""
+
+    def shelf(self, asking: Asking, counted: Collection[Counted]) -> Shelf:
+        by_audience = {counter.audience: counter for counter in counted}
+        owner = next(iter(counted)).owner
+        viewer = str(asking.viewer)
+        if OWNER in by_audience:
+            return Shelf(owner, viewer, by_audience[OWNER].listed, OF_THE_VIEWER)
+        everybodys, own = by_audience.get(EVERYBODY), by_audience.get(viewer)
+        if everybodys is None or not everybodys.listed:
+            return Shelf(owner, viewer, own.listed if own else 0, ONE_AUDIENCE)
+        if own is None or not own.count:
+            return Shelf(owner, EVERYBODY, everybodys.listed, ONE_AUDIENCE)
+        return Shelf(owner, viewer, everybodys.listed + own.listed, OWN_ELSE_EVERYBODYS)
+
+    async def rows_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> list[Row]:
+        place = (shelf.owner, module, shelf.audience)
+        if shelf.source is ONE_AUDIENCE:
+            return await repository.rows_at(connection, place, offset, limit)
+        seq, known = 0, 0
+        if shelf.source is OWN_ELSE_EVERYBODYS:
+            seq, known = await repository.nearest_known(connection, place, offset)
+        return await repository.rows_after(connection, shelf.source, place, seq - 1, offset - known, limit)
+
+
+class Pages:
+    """Reads pages; `shelves` where a module's objects do not lie among the kept copies (CDRs)."""
+
+    def __init__(self, database: Database, shelves: Shelves | None = None) -> None:
+        self._database = database
+        self._shelves = shelves or ObjectShelves()
+
+    async def read(self, asking: Asking) -> Found:
+        """Raises DatabaseAway."""
+        async with self._database.connection() as connection:
+            shelves = await self._visible(connection, asking)
+            span = _span(asking.page)
+            if span:
+                shelves = await self._changed(connection, asking, shelves, span)
+            rows = await self._rows(connection, asking, shelves, span)
+        shown, more = rows[: asking.page.limit], len(rows) > asking.page.limit
+        last = Key(*shown[-1][:2]) if more else None
+        return Found([body for _, _, body in shown], sum(shelf.total for shelf in shelves), last)
+
+    async def _visible(self, connection: Any, asking: Asking) -> list[Shelf]:
+        """The shelves of the owners the viewer may see now, by owner."""
+        viewer = str(asking.viewer)
+        audiences = [viewer] if asking.module in FOR_ONE_PARTY else [EVERYBODY, viewer]
+        counted = await repository.counters(
+            connection, asking.module, audiences if asking.others else [], viewer if asking.own else ""
+        )
+        by_owner: dict[str, list[Counted]] = {}
+        for counter in counted:
+            if (counter.audience == OWNER) == (counter.owner == viewer):
+                by_owner.setdefault(counter.owner, []).append(counter)
+        shelves = [
+            self._shelves.shelf(asking, counters)
+            for owner, counters in sorted(by_owner.items())
+            if owner == viewer or asking.sees(party_of(owner))
+        ]
+        return [shelf for shelf in shelves if shelf.total]
+
+    async def _changed(self, connection: Any, asking: Asking, shelves: list[Shelf], span: Span) -> list[Shelf]:
+        """The same shelves with only what changed within the span."""
+        simple = [(shelf.owner, shelf.audience) for shelf in shelves if shelf.source is ONE_AUDIENCE]
+        totals = await repository.counts_changed(connection, asking.module, simple, span) if simple else {}
+        for shelf in shelves:
+            if shelf.owner not in totals:
+                place = (shelf.owner, asking.module, shelf.audience)
+                totals[shelf.owner] = await repository.count_changed(connection, shelf.source, place, span)
+        return [
+            replace(shelf, total=totals[shelf.owner], few=totals[shelf.owner] * _FEW < shelf.total)
+            for shelf in shelves
+            if totals[shelf.owner]
+        ]
+
+    async def _rows(
+        self, connection: Any, asking: Asking, shelves: Sequence[Shelf], span: Span | None
+    ) -> list[tuple[str, int, bytes]]:
+        """(owner, seq, body) of the page and of one object more."""
+        wanted = asking.page.limit + 1
+        rows: list[tuple[str, int, bytes]] = []
+        shelves, offset, seq = _entered(shelves, asking)
+        while shelves and len(rows) < wanted:
+            missing = wanted - len(rows)
+            several = [] if span or offset or seq else _several(shelves, missing)
+            if several:
+                places = [(shelf.owner, shelf.audience) for shelf in several]
+                rows += await repository.first_rows(connection, asking.module, places, missing)
+            else:
+                found = await self._of_one(connection, asking, shelves[0], span, (offset, seq), missing)
+                rows += [(shelves[0].owner, *row) for row in found]
+            shelves, offset, seq = shelves[len(several) or 1 :], 0, 0
+        return rows
+
+    async def _of_one(
+        self, connection: Any, asking: Asking, shelf: Shelf, span: Span | None, start: tuple[int, int], limit: int
+    ) -> list[Row]:
+        offset, seq = start
+        place = (shelf.owner, asking.module, shelf.audience)
+        if span:
+            return await repository.changed_rows(
+                connection, shelf.source, place, span, seq, offset, limit, few=shelf.few
+            )
+        if offset:
+            return await self._shelves.rows_at(connection, shelf, asking.module, offset, limit)
+        return await repository.rows_after(connection, shelf.source, place, seq, 0, limit)
+
+
+def _span(page: PageRequest) -> Span | None:
+    if page.date_from is None and page.date_to is None:
+        return None
+    return Span(page.date_from or BEGINNING, page.date_to or END)
+
+
+def _entered(shelves: Sequence[Shelf], asking: Asking) -> tuple[Sequence[Shelf], int, int]:
+    """The shelves from where the page begins, the offset inside the first, or the seq it begins behind."""
+    if asking.after is not None:
+        owner, seq = asking.after
+        left = [shelf for shelf in shelves if shelf.owner >= owner]
+        return left, 0, seq if left and left[0].owner == owner else 0
+    offset = asking.page.offset
+    for position, shelf in enumerate(shelves):
+        if offset < shelf.total:
+            return shelves[position:], offset, 0
+        offset -= shelf.total
+    return [], 0, 0
+
+
+def _several(shelves: Sequence[Shelf], wanted: int) -> list[Shelf]:
+    """As many of the next shelves as are needed, where one statement can read them; none when the first is enough."""
+    chosen: list[Shelf] = []
+    for shelf in takewhile(lambda shelf: shelf.source is ONE_AUDIENCE, shelves):
+        chosen.append(shelf)
+        wanted -= shelf.total
+        if wanted <= 0:
+            break
+    return chosen if len(chosen) > 1 else []
+
+
+def party_of(text: str) -> PartyId:
+    """The party written `NL*ABC`."""
+    country_code, _, party_id = text.partition("*")
+    return PartyId(country_code, party_id)

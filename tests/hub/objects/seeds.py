@@ -1,0 +1,38 @@
+"""Objects put into the hub's store as a push puts them there, without a push."""
+
+from typing import Any
+
+from hub.db.engine import Database
+from hub.objects.keep import KeptObjects, Push
+from hub.objects.repository import ObjectKey
+from ocpi_modules import json, registry
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import Method, ModuleID
+
+WHEN = "2026-03-01T12:00:00Z"
+
+
+def body_of(owner: PartyId, id: str, last_updated: str = WHEN, **fields: Any) -> bytes:
+    own = {"country_code": owner.country_code, "party_id": owner.party_id, "id": id, "last_updated": last_updated}
+    return json.encode(own | fields)
+
+
+def push_of(
+    owner: PartyId,
+    id: str,
+    audience: PartyId | str = "*",
+    *,
+    module: ModuleID = ModuleID.locations,
+    method: Method = Method.PUT,
+    body: bytes | None = None,
+) -> Push:
+    key = ObjectKey(owner, module, id.upper(), str(audience))
+    return Push(key, registry.MODULES[module], method, {}, body_of(owner, id) if body is None else body)
+
+
+async def keep(database: Database, objects: KeptObjects, *pushes: Push) -> None:
+    """Each in a transaction of its own."""
+    async with database.connection() as connection:
+        for push in pushes:
+            async with connection.transaction():
+                await objects.apply(connection, push)
