@@ -1,8 +1,9 @@
 """Which copy an audience finds in a list, the exact counters and the page map: kept inside the transaction that keeps an object.
 
-A viewer finds its own copy of an object, else the one for everybody (`*`). The copies of one object share a created_seq, so a list
-keeps its order whichever is found. Listed are the `*` copies and, where there is none, those for single parties; what one viewer
-may see is therefore `listed` of `*` plus `listed` of its own. Adding and removing is one at a time for each owner and module.
+A viewer finds its own copy of an object, else the one for everybody (`*`). The copies of one object share a created_seq, so a
+list keeps its order whichever is found. Listed are the `*` copies and, where there is none, those for single parties; what one
+viewer may see is therefore `listed` of `*` plus `listed` of its own. Adding and removing is one at a time for each owner and
+module.
 """
 
 from collections.abc import Iterable

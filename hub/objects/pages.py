@@ -1,9 +1,10 @@
 """One page of everybody's objects that a viewer may see, in the order (owner, created_seq), with an exact total.
 
-The owners the viewer may see stand one after the other, as shelves whose lengths are the exact counters. A Link carries the key of
-the last object shown, and the next page goes on behind it: at any depth an index look-up, and whatever is written meanwhile, no
-object is missed or shown twice. A bare offset is counted along the shelves and, inside one, found by the page map; objects that
-come in meanwhile push others back, never forward, so that it may show one twice but misses none.
+The owners the viewer may see stand one after the other, as shelves whose lengths are the exact counters. A Link carries the key
+of the last object shown, and the next page goes on behind it: at any depth an index look-up, and whatever is written meanwhile,
+no object is missed or shown twice. A bare offset is counted along the shelves and, inside one, found by the page map; objects
+that come in meanwhile push others back, never forward, so that it may show one twice but misses none. Where objects were taken
+out, the total shrank, and the reader goes back by as many (X-37).
 """
 
 from collections.abc import Callable, Collection, Sequence

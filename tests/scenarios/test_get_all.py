@@ -80,7 +80,8 @@ async def test_links_are_absolute_lead_to_the_hub_and_repeat_filters_offset_and_
     answer = await net.call(net.emsp, "GET", f"{LIST}?limit=2&date_from=2026-01-01T00:00:00Z")
     link = next_page(answer)
     start = f"{net.public_url}/ocpi/2.2.1/sender/locations?date_from=2026-01-01T00:00:00Z&offset=2&limit=2&hub_after="
-    assert link is not None and link.startswith(start)
+    assert link is not None
+    assert link.startswith(start)
     assert (answer.headers["x-total-count"], answer.headers["x-limit"]) == ("5", "100")
     answer = await net.call(net.emsp, "GET", f"{LIST}?limit=2000")
     assert answer.headers["x-limit"] == "100"

@@ -35,8 +35,9 @@ OBJECTS = (
 COUNTS = (
     """
     UPDATE kept_object AS kept SET created_seq = eldest.seq FROM
-        (SELECT owner, module, key_folded, min(created_seq) AS seq FROM kept_object GROUP BY 1, 2, 3 HAVING count(*) > 1) AS eldest
+        (SELECT owner, module, key_folded, min(created_seq) AS seq FROM kept_object GROUP BY 1, 2, 3) AS eldest
     WHERE (kept.owner, kept.module, kept.key_folded) = (eldest.owner, eldest.module, eldest.key_folded)
+        AND kept.created_seq > eldest.seq
     """,
     """
     UPDATE kept_object AS kept SET listed = true WHERE NOT deleted AND (audience = '*' OR NOT EXISTS (
@@ -58,7 +59,7 @@ COUNTS = (
             row_number() OVER (PARTITION BY owner, module, audience ORDER BY created_seq) - 1 AS place
         FROM kept_object WHERE listed
     ) AS placed WHERE place > 0 AND place % {PAGE_MAP_STEP} = 0
-    """,
+    """,  # noqa: S608
 )
 """Counters and page map out of the objects that are there."""
 

@@ -1,0 +1,154 @@
+"""Pages against a model in memory, after random pushes, with a page map of small steps."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hub.db.engine import Database, open_pool
+from hub.objects import listing, page_repository
+from hub.objects.keep import KeptObjects
+from hub.objects.later import LaterWrites
+from hub.objects.pages import Asking, Key, Pages
+from ocpi_modules.message import PartyId
+from ocpi_modules.paging import PageRequest
+from ocpi_modules.spec import Method, ModuleID
+from tests.hub.objects.seeds import body_of, push_of
+from tests.support.postgres import FreshDatabase
+
+OWNERS = (PartyId("BE", "AAA"), PartyId("NL", "BBB"), PartyId("NL", "CCC"))
+VIEWERS = (PartyId("DE", "MSP"), PartyId("FR", "MSX"))
+START = datetime(2026, 1, 1, tzinfo=UTC)
+STEP = 3
+Copies = dict[str, tuple[datetime, bytes]]
+
+
+@pytest.fixture
+async def database(hub_database: FreshDatabase) -> AsyncIterator[Database]:
+    database = Database(await open_pool(hub_database.app_dsn, max_size=4, application_name="test"))
+    yield database
+    await database.close()
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (listing, page_repository):
+        monkeypatch.setattr(module, "PAGE_MAP_STEP", STEP)
+
+
+class Model:
+    """What the store should hold: for each owner the objects in their order, each with its copies by audience."""
+
+    def __init__(self) -> None:
+        self.objects: dict[PartyId, dict[str, Copies]] = {owner: {} for owner in OWNERS}
+
+    def put(self, owner: PartyId, id: str, audience: str, when: datetime, body: bytes) -> None:
+        self.objects[owner].setdefault(id, {})[audience] = (when, body)
+
+    def delete(self, owner: PartyId, id: str, audience: str) -> None:
+        self.objects[owner].get(id, {}).pop(audience, None)
+
+    def list(self, viewer: PartyId) -> list[tuple[datetime, bytes]]:
+        found = []
+        for owner in [viewer] if viewer in OWNERS else sorted(OWNERS, key=str):
+            for copies in self.objects[owner].values():
+                if owner == viewer:
+                    copy = max(copies.values(), default=None)
+                else:
+                    copy = copies.get(str(viewer)) or copies.get("*")
+                found += [copy] if copy else []
+        return found
+
+
+def asking(viewer: PartyId, page: PageRequest, after: Key | None = None) -> Asking:
+    owns = viewer in OWNERS
+    return Asking(ModuleID.tariffs, viewer, page, lambda owner: True, others=not owns, own=owns, after=after)
+
+
+async def push_at_random(database: Database, model: Model, seed: int, *, pushes: int) -> None:
+    chance = random.Random(seed)
+    objects = KeptObjects(database=database, clock=lambda: START, later=LaterWrites(database))
+    async with database.connection() as connection:
+        for minute in range(pushes):
+            owner, id = chance.choice(OWNERS), f"T{chance.randrange(25)}"
+            audience = chance.choice(("*", "*", *map(str, VIEWERS)))
+            method = Method.DELETE if chance.random() < 0.3 else Method.PUT
+            when = START + timedelta(minutes=minute)
+            body = body_of(owner, id, f"{when:%Y-%m-%dT%H:%M:%SZ}", audience=audience)
+            async with connection.transaction():
+                await objects.apply(
+                    connection, push_of(owner, id, audience, module=ModuleID.tariffs, method=method, body=body)
+                )
+            if method is Method.DELETE:
+                model.delete(owner, id, audience)
+            else:
+                model.put(owner, id, audience, when, body)
+
+
+@pytest.mark.rule("X-40", "X-33", "X-35", "Q-17")
+@pytest.mark.parametrize("seed", range(8))
+async def test_every_page_of_every_viewer_is_that_of_the_model(database: Database, seed: int) -> None:
+    model = Model()
+    await push_at_random(database, model, seed, pushes=220)
+    pages = Pages(database)
+    for viewer in (*VIEWERS, OWNERS[1]):
+        expected = [body for _, body in model.list(viewer)]
+        for offset in range(0, len(expected) + 2):
+            found = await pages.read(asking(viewer, PageRequest(100, 4, offset)))
+            assert (found.bodies, found.total) == (expected[offset : offset + 4], len(expected))
+            assert (found.next is not None) == (offset + 4 < len(expected))
+        followed, key = [], None
+        while True:
+            found = await pages.read(asking(viewer, PageRequest(100, 4), key))
+            followed += found.bodies
+            if (key := found.next) is None:
+                break
+        assert followed == expected
+
+
+@pytest.mark.rule("X-31", "X-32", "X-40")
+@pytest.mark.parametrize("seed", range(3))
+async def test_filtered_pages_are_those_of_the_model(
+    database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model()
+    await push_at_random(database, model, seed, pushes=200)
+    pages = Pages(database)
+    for few, viewer, (first, last) in (
+        (few, viewer, span)
+        for few in (1, 1000)
+        for viewer in (*VIEWERS, OWNERS[1])
+        for span in ((0, 120), (120, 180), (190, 300))
+    ):
+        monkeypatch.setattr("hub.objects.pages._FEW", few)
+        span = (START + timedelta(minutes=first), START + timedelta(minutes=last))
+        expected = [body for when, body in model.list(viewer) if span[0] <= when < span[1]]
+        for offset in range(0, len(expected) + 1, 3):
+            found = await pages.read(asking(viewer, PageRequest(100, 4, offset, *span)))
+            assert (found.bodies, found.total) == (expected[offset : offset + 4], len(expected))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_counters_and_page_map_are_exact_after_every_change(database: Database, seed: int) -> None:
+    model = Model()
+    for part in range(12):
+        await push_at_random(database, model, 100 * seed + part, pushes=20)
+        async with database.connection() as connection:
+            for table, expected in (("object_page", PAGE_MAP), ("object_count", COUNTS)):
+                columns = "page, from_seq" if table == "object_page" else "count, listed"
+                where = "" if table == "object_page" else "WHERE count > 0"
+                kept = await connection.fetch(f"SELECT owner, audience, {columns} FROM {table} {where}")  # noqa: S608
+                assert sorted(map(tuple, kept)) == sorted(map(tuple, await connection.fetch(expected)))
+
+
+PAGE_MAP = f"""
+    SELECT owner, audience, place / {STEP}, created_seq FROM (SELECT owner, audience, created_seq,
+        row_number() OVER (PARTITION BY owner, audience ORDER BY created_seq) - 1 AS place FROM kept_object WHERE listed) AS placed
+    WHERE place > 0 AND place % {STEP} = 0
+"""  # noqa: S608
+COUNTS = """
+    SELECT owner, audience, count(*), count(*) FILTER (WHERE listed) FROM kept_object WHERE NOT deleted GROUP BY 1, 2
+    UNION ALL SELECT owner, '=', count(DISTINCT key_folded), count(DISTINCT key_folded) FROM kept_object WHERE NOT deleted
+    GROUP BY owner
+"""
