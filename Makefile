@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 ONLY ?=
 
-.PHONY: demo test lint bench openapi lock clean
+.PHONY: demo test lint bench openapi coverage-of-rules mutants lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/ocpi-hub demo $(DEMO_ARGS)
@@ -22,6 +22,12 @@ bench: $(VENV)/.installed
 
 openapi: $(VENV)/.installed
 	$(BIN)/ocpi-hub openapi --output openapi
+
+coverage-of-rules: $(VENV)/.installed
+	@$(BIN)/python -m tests.rules
+
+mutants: $(VENV)/.installed
+	@$(BIN)/python -m tests.rules.mutate
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -249,7 +249,7 @@ async def test_a_silent_charger_is_asked_after_a_while(facts: Recorder) -> None:
         assert await call is RemoteAnswer.Accepted
 
 
-@pytest.mark.rule("S-49")
+@pytest.mark.promise("S-49")
 async def test_a_charger_that_sends_too_fast_is_read_slowly_and_loses_nothing(facts: Recorder) -> None:
     async with limited(facts, messages_per_second=50, burst=5, queued_calls=4) as (_, charger):
         began = time.monotonic()

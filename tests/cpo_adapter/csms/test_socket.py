@@ -54,7 +54,7 @@ async def test_a_known_charger_is_connected_under_its_stored_spelling(listener: 
     assert not listener.registry.is_online("CP-1")
 
 
-@pytest.mark.rule("S-47", "S-45")
+@pytest.mark.promise("S-47", "S-45")
 async def test_an_unknown_id_a_wrong_password_and_no_password_are_refused_alike(
     listener: Listener, facts: Recorder
 ) -> None:
@@ -130,7 +130,7 @@ async def test_when_chargers_cannot_be_looked_up_they_are_asked_to_come_back(
     assert int(headers["Retry-After"]) > 0
 
 
-@pytest.mark.rule("S-46")
+@pytest.mark.promise("S-46")
 async def test_the_newest_socket_wins_and_the_old_ones_end_changes_nothing(listener: Listener, facts: Recorder) -> None:
     async with raw_charger(listener.port) as old:
         await eventually(lambda: listener.registry.is_online("CP-1"))
@@ -145,7 +145,7 @@ async def test_the_newest_socket_wins_and_the_old_ones_end_changes_nothing(liste
     await eventually(lambda: ("disconnected", "CP-1") in facts.presence)
 
 
-@pytest.mark.rule("S-46")
+@pytest.mark.promise("S-46")
 async def test_more_than_three_replacements_raise_an_alert(listener: Listener) -> None:
     with capture_logs() as logs:
         for count in range(5):
@@ -158,7 +158,7 @@ async def test_more_than_three_replacements_raise_an_alert(listener: Listener) -
     assert [entry for entry in logs if entry["event"] == "connections_replaced_often"]
 
 
-@pytest.mark.rule("S-47")
+@pytest.mark.promise("S-47")
 async def test_failed_logins_of_one_charger_are_slowed_down_but_not_the_charger_that_once_logged_in(
     listener: Listener, facts: Recorder
 ) -> None:
@@ -173,7 +173,7 @@ async def test_failed_logins_of_one_charger_are_slowed_down_but_not_the_charger_
         assert (await charger.ask("Heartbeat", {}))[0] == 3
 
 
-@pytest.mark.rule("S-49")
+@pytest.mark.promise("S-49")
 async def test_a_frame_over_one_megabyte_ends_the_connection(listener: Listener) -> None:
     async with raw_charger(listener.port, max_size=None) as charger:
         await charger.write([2, "big", "DataTransfer", {"vendorId": "x", "data": "y" * 900_000}])
@@ -185,7 +185,7 @@ async def test_a_frame_over_one_megabyte_ends_the_connection(listener: Listener)
     writer.close()
 
 
-@pytest.mark.rule("S-49")
+@pytest.mark.promise("S-49")
 async def test_a_charger_that_never_answers_a_ping_is_given_up(facts: Recorder) -> None:
     async with Listener(facts, now, replace(QUICK, ping_seconds=0.1, pong_seconds=0.1)) as listener:
         _, writer = await bare_charger(listener.port)

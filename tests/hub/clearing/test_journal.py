@@ -204,7 +204,8 @@ async def test_a_credit_refers_to_a_cdr_of_the_same_owner_that_passed(net: Netwo
     assert (await net.call(net.cpo, "POST", POST, lonely, to=EMSP)).status_code == 2001
 
 
-@pytest.mark.rule("S-16", "D-23")
+@pytest.mark.rule("D-23")
+@pytest.mark.promise("S-16")
 @pytest.mark.parametrize(
     "body",
     [

@@ -56,7 +56,7 @@ def test_an_answer_has_one_meaning(status: int, code: int | None, kind: type) ->
     assert type(classify(received(status, code))) is kind
 
 
-@pytest.mark.rule("S-28")
+@pytest.mark.promise("S-28")
 def test_an_excerpt_is_short_and_cannot_carry_markup() -> None:
     shown = excerpt(b"<script>alert('x')</script>\x1b[31m\n" * 100)
     assert len(shown) < 130

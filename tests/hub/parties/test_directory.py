@@ -84,7 +84,8 @@ async def test_a_second_process_knows_a_fresh_registration_at_once(hub: SmallHub
         assert platform.serves(ABC)
 
 
-@pytest.mark.rule("X-13", "X-06", "X-08", "X-14", "S-02")
+@pytest.mark.rule("X-13", "X-06", "X-08", "X-14")
+@pytest.mark.promise("S-02")
 async def test_every_spelling_of_the_token_is_recognised(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         await registered(hub, party, CPO)
@@ -114,7 +115,8 @@ async def test_no_token_or_an_unknown_one_is_401(hub: SmallHub, authorization: s
     assert refused.value.http_status == 401
 
 
-@pytest.mark.rule("R-07", "S-10", "R-06", "R-09")
+@pytest.mark.rule("R-07", "R-06", "R-09")
+@pytest.mark.promise("S-10")
 async def test_from_must_be_a_party_of_the_platform(hub: SmallHub) -> None:
     async with Party.running(CPO, EMSP) as single, Party.running(("CPO", "DE/ONE"), ("CPO", "DE/TWO")) as double:
         await registered(hub, single, CPO, EMSP)
@@ -163,7 +165,7 @@ async def test_while_the_database_is_away_known_tokens_work_and_unknown_ones_are
             await directory.authenticate(request("unknown"))
 
 
-@pytest.mark.rule("S-05")
+@pytest.mark.promise("S-05")
 async def test_what_another_process_ends_is_dead_here_within_a_second(
     hub: SmallHub, hub_database: FreshDatabase
 ) -> None:
@@ -190,7 +192,8 @@ async def test_what_another_process_ends_is_dead_here_within_a_second(
             watching.cancel()
 
 
-@pytest.mark.rule("S-01", "S-03", "S-07", "C-15")
+@pytest.mark.rule("C-15")
+@pytest.mark.promise("S-01", "S-03", "S-07")
 async def test_no_token_stands_readable_in_the_database_or_in_a_repr(
     hub: SmallHub, hub_database: FreshDatabase
 ) -> None:
@@ -210,7 +213,7 @@ async def test_no_token_stands_readable_in_the_database_or_in_a_repr(
             assert token.encode().hex() not in seen
 
 
-@pytest.mark.rule("S-03")
+@pytest.mark.promise("S-03")
 async def test_a_sealed_token_moved_to_another_platform_does_not_open(
     hub: SmallHub, hub_database: FreshDatabase
 ) -> None:

@@ -189,7 +189,8 @@ async def test_a_party_without_an_agreement_looks_like_an_unknown_one(hub_databa
         assert (await net.call(net.cpo, "PUT", SESSION, session(), to=EMSP)).status_code == 1000
 
 
-@pytest.mark.rule("S-11", "X-55", "X-56", "S-16", "S-19", "U-26")
+@pytest.mark.rule("X-55", "X-56", "U-26")
+@pytest.mark.promise("S-11", "S-16", "S-19")
 @pytest.mark.parametrize(
     ("method", "path", "body", "named"),
     [

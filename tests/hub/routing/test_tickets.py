@@ -138,7 +138,8 @@ async def test_a_command_that_reached_nobody_leaves_no_ticket(net: Network) -> N
     assert await net.rows("SELECT * FROM ticket") == []
 
 
-@pytest.mark.rule("M-30", "S-26", "S-27")
+@pytest.mark.rule("M-30")
+@pytest.mark.promise("S-26", "S-27")
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254/x", "https://127.0.0.1/x", "http://u@127.0.0.1/x", "ftp://127.0.0.1", "x", ""]
 )

@@ -1,0 +1,43 @@
+"""The rules (tests/spec/rules.csv) and the exceptions from having a test (tests/spec/rule_exceptions.csv)."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+SPEC = Path(__file__).parent.parent / "spec"
+README = SPEC.parent.parent / "README.md"
+CHECKLIST = SPEC.parent.parent.parent / "shared" / "ocpi-checklist.md"
+"""The list the rules were taken from; it lies beside the project where it exists at all."""
+
+BINDING = {"MUST", "MUST NOT", "MUST(d)", "MUST NOT(d)"}
+OURS = {"HUB", "ALL", "Receiver"}
+DUE = "due: "
+PROMISES = ("F-", "Q-", "B-", "V-")
+"""Ids of other lists that may stand in a marker; they are not counted here."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    id: str
+    level: str
+    who: str
+    section: str
+    title: str
+
+    @property
+    def must_be_proven(self) -> bool:
+        """A binding rule that concerns the hub, or a line of section G."""
+        return self.level == "GUIDANCE" or (self.level in BINDING and bool(OURS & set(self.who.split("/"))))
+
+
+def read_rules() -> dict[str, Rule]:
+    with (SPEC / "rules.csv").open() as file:
+        return {row["id"]: Rule(**row) for row in csv.DictReader(file)}
+
+
+def read_exceptions() -> dict[str, str]:
+    """id -> reason, or `due: <topic>` for what belongs to another piece of work."""
+    with (SPEC / "rule_exceptions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["id"] for row in rows}) == len(rows), "an id stands twice in rule_exceptions.csv"
+    return {row["id"]: row["reason"] for row in rows}
