@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import yaml
-from cpo_adapter.settings import Settings as AdapterSettings
 
+from cpo_adapter.settings import Settings as AdapterSettings
 from hub.settings import Settings as HubSettings
 
 DOCKER = Path(__file__).parent.parent / "docker"
@@ -56,9 +56,9 @@ def test_targets_commands_and_users() -> None:
 
 
 def test_the_programs_know_the_commands_of_the_images() -> None:
-    from cpo_adapter.__main__ import app as adapter
     from typer.main import get_command
 
+    from cpo_adapter.__main__ import app as adapter
     from hub.__main__ import app as hub
 
     assert {"serve", "migrate"} <= set(get_command(hub).commands) & set(get_command(adapter).commands)

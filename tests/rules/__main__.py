@@ -4,7 +4,7 @@ import re
 import sys
 
 from tests.rules.catalogue import README, read_exceptions, read_rules
-from tests.rules.collect import collect, by_rule
+from tests.rules.collect import by_rule, collect
 from tests.rules.report import MISSING, counts, lines, state
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.rules.catalogue import CHECKLIST, DUE, PROMISES, README, Rule, read_exceptions, read_rules
-from tests.rules.collect import MAXIMUM_IDS, collect, by_rule
+from tests.rules.collect import MAXIMUM_IDS, by_rule, collect
 from tests.rules.report import MISSING, counts, lines, state
 
 ROOT = README.parent
