@@ -41,7 +41,7 @@ async def test_a_suspended_platform_resumes_with_its_token(hub: SmallHub) -> Non
         assert await ask(party) == 200
 
 
-@pytest.mark.rule("S-05")
+@pytest.mark.promise("S-05")
 async def test_revoked_tokens_are_dead_and_a_new_invitation_works(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         platform = await join(hub, party)
@@ -55,7 +55,7 @@ async def test_revoked_tokens_are_dead_and_a_new_invitation_works(hub: SmallHub)
         assert (await join(hub, party)).id == platform.id
 
 
-@pytest.mark.rule("S-27")
+@pytest.mark.promise("S-27")
 async def test_an_approved_host_lets_the_platform_move(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         platform = await join(hub, party)

@@ -84,7 +84,8 @@ async def test_token_a_opens_versions_and_credentials_only(hub: SmallHub) -> Non
         assert (await party.call("GET", hub.versions_url, "nobody's token")).http_status == 401
 
 
-@pytest.mark.rule("C-06", "S-04")
+@pytest.mark.rule("C-06")
+@pytest.mark.promise("S-04")
 async def test_token_a_works_until_the_new_token_was_used(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         token_a = await hub.invite(CPO)
@@ -161,7 +162,8 @@ async def test_after_delete_both_tokens_are_dead_and_the_parties_are_suspended(h
         assert code(await party.register(hub.versions_url, await hub.invite(CPO))) == 1000
 
 
-@pytest.mark.rule("C-40", "C-39", "R-33", "S-12", "R-80", "R-81")
+@pytest.mark.rule("C-40", "C-39", "R-33", "R-80", "R-81")
+@pytest.mark.promise("S-12")
 @pytest.mark.parametrize(
     ("roles", "words"),
     [
@@ -205,7 +207,8 @@ async def test_a_credentials_object_with_a_fault_is_refused_by_name(hub: SmallHu
         assert next(iter(change)) in message(answer)
 
 
-@pytest.mark.rule("C-10", "C-12", "C-13", "C-08", "S-25")
+@pytest.mark.rule("C-10", "C-12", "C-13", "C-08")
+@pytest.mark.promise("S-25")
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
@@ -244,7 +247,7 @@ async def test_endpoints_are_read_leniently_but_credentials_must_be_there(hub: S
         assert not any(module == "nlabc-own" for module, _ in platform.endpoints)
 
 
-@pytest.mark.rule("S-25", "S-27")
+@pytest.mark.promise("S-25", "S-27")
 async def test_no_url_of_the_tree_may_lie_on_another_host(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         token_a = await hub.invite(CPO)
@@ -263,7 +266,7 @@ async def test_no_url_of_the_tree_may_lie_on_another_host(hub: SmallHub) -> None
         assert [item.raw_path for item in party.received()] == ["/ocpi/versions"]
 
 
-@pytest.mark.rule("S-27", "S-25")
+@pytest.mark.promise("S-27", "S-25")
 async def test_a_put_to_another_host_needs_the_operator(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         await party.register(hub.versions_url, await hub.invite(CPO))
@@ -294,7 +297,7 @@ async def test_a_role_left_out_by_put_is_suspended_and_may_come_back(hub: SmallH
         assert again.serves(belgian)
 
 
-@pytest.mark.rule("S-04")
+@pytest.mark.promise("S-04")
 async def test_an_invitation_expires(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         token_a = await hub.invite(CPO, expires=timedelta(hours=1))
