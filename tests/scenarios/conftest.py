@@ -21,6 +21,7 @@ from ocpi_modules.http.listener import running
 from ocpi_modules.http.paths import versions_url
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Role
+from tests.support import objects
 from tests.support.party import Party
 from tests.support.postgres import FreshDatabase
 from tests.support.raw_http import connected
@@ -163,6 +164,19 @@ def _started(application: Callable[..., Awaitable[None]]) -> Callable[..., Await
         await application(scope, receive, send)
 
     return outer
+
+
+def session(**overrides: Any) -> dict[str, Any]:
+    """A session of the CPO with a driver of the eMSP."""
+    token = objects.cdr_token(country_code="DE", party_id="MSP")
+    return objects.session(**{"country_code": "NL", "party_id": "CPO", "id": "S1", "cdr_token": token} | overrides)
+
+
+def cdr(**overrides: Any) -> dict[str, Any]:
+    """A CDR of the CPO for a driver of the eMSP, no credit."""
+    token = objects.cdr_token(country_code="DE", party_id="MSP")
+    fields = {"country_code": "NL", "party_id": "CPO", "id": "C1", "cdr_token": token}
+    return objects.cdr(**fields | {"credit": None, "credit_reference_id": None} | overrides)
 
 
 @pytest.fixture

@@ -20,7 +20,11 @@ def every_path() -> list[tuple[str, str]]:
     found = []
     for spec in MODULES.values():
         for endpoint in spec.endpoints:
-            side = "" if spec.kind is Kind.CONFIGURATION and spec.id != "hubclientinfo" else f"{endpoint.interface.lower()}/"
+            side = (
+                ""
+                if spec.kind is Kind.CONFIGURATION and spec.id != "hubclientinfo"
+                else f"{endpoint.interface.lower()}/"
+            )
             path = "".join("/X" if part.startswith("{") else f"/{part}" for part in endpoint.segments)
             if spec.id == "versions":
                 found.append((endpoint.method, "/ocpi/versions" if "versions" in endpoint.path else "/ocpi/2.2.1"))
