@@ -16,6 +16,7 @@ duplicate the receiver knows by the id. Only the CPO starts an attempt.
 import secrets
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
@@ -146,15 +147,17 @@ class CdrJournal:
                 )
                 if first:
                     await self._check_credit(connection, facts)
-                    await self._write(connection, request, facts, receiver)
+                    await self._write(connection, request, facts, receiver, now)
                 else:
                     await self._check_same(connection, facts, digest)
                 return await self._delivery(connection, facts, receiver)
         except DatabaseAway:
             raise _away() from None
 
-    async def _write(self, connection: Any, request: OcpiRequest, facts: CdrFacts, receiver: PartyId) -> None:
-        now = self._clock()
+    async def _write(
+        self, connection: Any, request: OcpiRequest, facts: CdrFacts, receiver: PartyId, now: datetime
+    ) -> None:
+        """Identity and body carry the same instant: it names the body's partition."""
         identity = facts.owner, facts.id_folded
         await repository.ensure_partition(connection, now)
         places = await count_objects(

@@ -85,6 +85,12 @@ class World:
         )
         return token
 
+    async def kept(self) -> list[dict[str, Any]]:
+        """The objects the hub keeps, oldest first, as documents."""
+        async with self.hub.database.connection() as connection:
+            rows = await connection.fetch("SELECT body FROM kept_object WHERE NOT deleted ORDER BY created_seq")
+        return [json.decode(row["body"]) for row in rows]
+
     async def raw(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """One request with exactly these headers (and Host and Content-Length)."""
         lines = {"Host": "hub", **headers} | ({"Content-Length": str(len(body))} if body else {})
