@@ -66,7 +66,7 @@ class Adapter:
 
     async def publish(self) -> None:
         """EVSE statuses may have changed."""
-        if await self.publisher.publish(self.statuses.now(self.clock())):
+        if await self.publisher.publish(lambda: self.statuses.now(self.clock())):
             self.pusher.due.set()
 
     async def recall(self) -> None:
@@ -130,7 +130,7 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
         database, link, chargers, authorizer, site, lambda key, id: transactions.open_on(key, id) is not None, clock
     )
     desk = CredentialsDesk(database, registrar, link, clock)
-    tokens = KeptTokens(database, clock)
+    tokens = KeptTokens(database, link, clock)
     handler = AdapterHandler(database, party, settings.url, desk, tokens, commander, neighbours, clock)
     ocpi = OcpiEdge(_health(database), handler, MODULES, clock)
     adapter = Adapter(

@@ -102,6 +102,9 @@ class StoredFacts:
         live = fact.received_at - fact.at < REPLAYED_AFTER
         charger_key = fact.charger_id.casefold()
         decided = await self._authorizer.decide(charger_key, fact.id_tag, live=live) if fact.id_tag else REFUSED
+        if self._site.place(charger_key, fact.connector_id) is None:
+            log.error("connector_without_place", charger_id=fact.charger_id, connector_id=fact.connector_id)
+            decided = replace(decided, answer=REFUSED.answer)
         async with self._database.connection() as connection:
             number = permuted(self._number_key, await repository.next_transaction_number(connection))
         answer = StartAnswer(number, decided.answer)
@@ -149,9 +152,7 @@ class StoredFacts:
 
     async def _opening(self, fact: Started, number: int, decided: Authorized) -> Opening:
         place = self._site.place(fact.charger_id.casefold(), fact.connector_id)
-        if place is None:
-            log.error("connector_without_place", charger_id=fact.charger_id, connector_id=fact.connector_id)
-        refused = place is None or decided.token is None or decided.answer.decision is not Decision.Accepted
+        refused = decided.token is None or decided.answer.decision is not Decision.Accepted
         location = self._site.locations[place.location_id.casefold()] if place else {}
         return Opening(
             session_id=str(uuid4()),

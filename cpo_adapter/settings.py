@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     allow_insecure: bool = False
     config: Path | None = None
     settle_seconds: int = Field(default=60, ge=0, le=86400)
-    session_seconds: int = Field(default=5, ge=0, le=3600)
+    session_seconds: int = Field(default=2, ge=0, le=3600)
 
     @field_validator("secret_key", mode="before")
     @classmethod

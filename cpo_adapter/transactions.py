@@ -1,6 +1,7 @@
 """Transactions that are not finished: in memory as the sum of their stored facts, so that a restart loses nothing."""
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +19,7 @@ log = structlog.get_logger(__name__)
 OPEN, STOPPED, DONE, HELD, REFUSED = "OPEN", "STOPPED", "DONE", "HELD", "REFUSED"
 
 
-@dataclass
+@dataclass(eq=False)
 class Live:
     """One unfinished transaction. `urgent`: its session is to be told at once; `told_at`: when it was told last."""
 
@@ -38,7 +39,7 @@ class Transactions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._live: dict[UUID, Live] = {}
+        self._of_charger: dict[str, list[Live]] = defaultdict(list)
         self.changed = asyncio.Event()
 
     async def load(self) -> None:
@@ -51,14 +52,21 @@ class Transactions:
             transaction = Transaction(load_opening(row["opening"]))
             for body in bodies:
                 transaction = apply(transaction, load(body))
-            self._live[row["session_id"]] = Live(
-                row["session_id"], row["charger_key"], row["connector_id"], row["state"], transaction, row["created_at"]
+            self._of_charger[row["charger_key"]].append(
+                Live(
+                    row["session_id"],
+                    row["charger_key"],
+                    row["connector_id"],
+                    row["state"],
+                    transaction,
+                    row["created_at"],
+                )
             )
         self.changed.set()
 
     def all(self) -> list[Live]:
-        """Everything unfinished, in the order it began."""
-        return list(self._live.values())
+        """Everything unfinished, for each charger in the order it began."""
+        return [live for of_charger in self._of_charger.values() for live in of_charger]
 
     def open_on(self, charger_key: str, connector_id: int) -> Live | None:
         """The newest open transaction on a connector."""
@@ -66,14 +74,14 @@ class Transactions:
         return found[-1] if found else None
 
     def open_at(self, charger_key: str) -> list[Live]:
-        return [live for live in self._live.values() if live.charger_key == charger_key and live.state == OPEN]
+        return [live for live in self._of_charger.get(charger_key, ()) if live.state == OPEN]
 
     def by_number(self, charger_key: str, number: int) -> Live | None:
         return next(
             (
                 live
-                for live in self._live.values()
-                if live.charger_key == charger_key and live.transaction.opening.transaction_id == number
+                for live in self._of_charger.get(charger_key, ())
+                if live.transaction.opening.transaction_id == number
             ),
             None,
         )
@@ -106,7 +114,8 @@ class Transactions:
             return facts.read_answer(row["answer"])
         if state == OPEN:
             transaction = apply(Transaction(opening), fact)
-            self._live[session_id] = Live(session_id, charger_key, fact.connector_id, state, transaction, now)
+            live = Live(session_id, charger_key, fact.connector_id, state, transaction, now)
+            self._of_charger[charger_key].append(live)
             self.changed.set()
         return answer
 
@@ -123,7 +132,8 @@ class Transactions:
         if is_new:
             live.transaction = apply(live.transaction, fact)
             live.dirty, live.urgent = True, live.urgent or urgent or ends
-            self.changed.set()
+            if live.urgent:
+                self.changed.set()
 
     async def add_late(self, session_id: UUID, fact: Fact) -> None:
         """A fact of a finished transaction: kept, without effect (R21). Raises DatabaseAway."""
@@ -136,4 +146,6 @@ class Transactions:
 
     def drop(self, live: Live) -> None:
         """It is finished."""
-        self._live.pop(live.session_id, None)
+        self._of_charger[live.charger_key].remove(live)
+        if not self._of_charger[live.charger_key]:
+            del self._of_charger[live.charger_key]

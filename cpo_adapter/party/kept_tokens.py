@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cpo_adapter.party.link import HubLink
 from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database
 from ocpi_modules import json
@@ -19,8 +20,9 @@ from ocpi_modules.validation import read
 class KeptTokens:
     """The RECEIVER interface of Tokens."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, link: HubLink, clock: Clock) -> None:
         self._database = database
+        self._link = link
         self._clock = clock
 
     async def answer(self, request: OcpiRequest) -> OcpiResponse:
@@ -33,7 +35,7 @@ class KeptTokens:
             if row is None:
                 raise UnknownToken(f"There is no token {uid} of type {type_} here.", http_status=404)
             return success_with_bytes(bytes(row["document"]), now=self._clock())
-        self._check_owner(request, owner)
+        await self._check_owner(request, owner)
         if request.method is Method.PATCH:
             if row is None:
                 raise UnknownToken(f"There is no token {uid} of type {type_} here; PUT it first.", http_status=404)
@@ -41,9 +43,10 @@ class KeptTokens:
             return await self._keep(merged, json.encode(merged), owner, uid, type_, is_new=False)
         return await self._keep(request.document, request.body, owner, uid, type_, is_new=row is None)
 
-    def _check_owner(self, request: OcpiRequest, owner: PartyId) -> None:
-        """A party changes its own objects only; the hub, which checked it, also broadcasts in their name."""
-        if request.sender is not None and request.sender != owner and request.to is not None:
+    async def _check_owner(self, request: OcpiRequest, owner: PartyId) -> None:
+        """A party changes its own tokens only; the hub, which checked it, broadcasts in their names (R-47)."""
+        joined = await self._link.joined()
+        if request.sender not in (None, owner, joined.hub if joined else None):
             raise InvalidParameters(f"{request.sender} may not change a token of {owner}.")
 
     async def _keep(

@@ -106,19 +106,24 @@ async def want(
     )
 
 
-async def want_public(connection: Connection, roles: Sequence[str], at: datetime) -> None:
-    """Every connected party of these roles is to have every public object as it is now."""
+async def want_public(
+    connection: Connection, roles: Sequence[str], at: datetime, module: str | None, object_key: str | None
+) -> None:
+    """Every connected party of these roles is to have this public object as it is now; all of them for None."""
     await connection.execute(
         """INSERT INTO push (receiver, module, object_key, wanted, next_at)
            SELECT DISTINCT client_info.country_code || '*' || client_info.party_id, document.module, document.object_key,
                   document.body, $2::timestamptz
            FROM document CROSS JOIN client_info
            WHERE document.receiver = '' AND client_info.role = ANY($1) AND client_info.status = 'CONNECTED'
+               AND ($3::text IS NULL OR (document.module = $3 AND document.object_key = $4))
            ON CONFLICT (receiver, module, object_key) DO UPDATE SET wanted = EXCLUDED.wanted, held_because = NULL,
                next_at = CASE WHEN push.attempts = 0 THEN EXCLUDED.next_at ELSE push.next_at END
            WHERE push.wanted IS DISTINCT FROM EXCLUDED.wanted""",
         list(roles),
         at,
+        module,
+        object_key,
     )
 
 
