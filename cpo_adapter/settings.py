@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ADAPTER_"
 SECRET_KEY_BYTES = 32
+MAXIMUM_PUBLIC_URL = 150
 
 
 class SettingsError(Exception):
@@ -35,9 +36,9 @@ class Settings(BaseSettings):
     public_url: str = ""
     country_code: str = Field(default="", pattern=r"^([A-Za-z]{2})?$")
     party_id: str = Field(default="", pattern=r"^([A-Za-z0-9]{3})?$")
-    database_url: str = ""
-    database_migrate_url: str = ""
-    redis_url: str = ""
+    database_url: str = Field(default="", repr=False)
+    database_migrate_url: str = Field(default="", repr=False)
+    redis_url: str = Field(default="", repr=False)
     secret_key: Annotated[SecretBytes, NoDecode] = SecretBytes(b"")
     allow_insecure: bool = False
     config: Path | None = None
@@ -56,7 +57,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> "Settings":
-        wrong = list(self._missing())
+        wrong = [*self._missing(), *self._public_url_findings()]
         if self.env == "prod" and self.allow_insecure:
             wrong.append("ADAPTER_ALLOW_INSECURE is for development: unset it, or set ADAPTER_ENV=dev.")
         if wrong:
@@ -75,6 +76,18 @@ class Settings(BaseSettings):
             "ADAPTER_CONFIG is not set: name the file with locations, EVSEs and tariffs.": self.config,
         }
         return [sentence for sentence, given in checks.items() if not given]
+
+    def _public_url_findings(self) -> list[str]:
+        wrong = []
+        if not self.url.startswith(("https://", "http://")) or "?" in self.url or "#" in self.url:
+            wrong.append(
+                "ADAPTER_PUBLIC_URL is the address the hub reaches us at, for example https://cpo.example.com."
+            )
+        if len(self.url) > MAXIMUM_PUBLIC_URL:
+            wrong.append(f"ADAPTER_PUBLIC_URL has {len(self.url)} characters; at most {MAXIMUM_PUBLIC_URL} leave room.")
+        if self.env == "prod" and not self.url.startswith("https://"):
+            wrong.append("ADAPTER_PUBLIC_URL must start with https:// in production.")
+        return wrong
 
     @property
     def url(self) -> str:

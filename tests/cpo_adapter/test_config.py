@@ -68,6 +68,9 @@ def test_a_wrong_site_is_refused_with_the_field(tmp_path: Path, changed: dict[st
         ({"ADAPTER_SECRET_KEY": "x"}, "ADAPTER_SECRET_KEY"),
         ({"ADAPTER_COUNTRY_CODE": ""}, "ADAPTER_COUNTRY_CODE is not set"),
         ({"ADAPTER_ENV": "prod", "ADAPTER_ALLOW_INSECURE": "true"}, "ADAPTER_ALLOW_INSECURE is for development"),
+        ({"ADAPTER_ENV": "prod"}, "ADAPTER_PUBLIC_URL must start with https://"),
+        ({"ADAPTER_PUBLIC_URL": "ftp://x"}, "ADAPTER_PUBLIC_URL is the address"),
+        ({"ADAPTER_PUBLIC_URL": "https://" + "x" * 150}, "at most 150"),
         ({"ADAPTER_OCPI_PORT": "80810"}, "ADAPTER_OCPI_PORT"),
     ],
 )
