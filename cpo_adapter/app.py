@@ -6,7 +6,7 @@ hub -> OcpiEdge -> AdapterHandler -> Commander -> RemoteChargers -> Listener (OC
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,12 +16,13 @@ from cpo_adapter import config
 from cpo_adapter.chargers import ChargerBook
 from cpo_adapter.charging.events import StatusReported
 from cpo_adapter.charging.stored import load
+from cpo_adapter.config import Place
 from cpo_adapter.csms.remote import RemoteChargers
 from cpo_adapter.csms.socket import Listener, ListenerSettings
 from cpo_adapter.facts import StoredFacts
 from cpo_adapter.loops import Loop
 from cpo_adapter.party.authorize import Authorizer
-from cpo_adapter.party.commands import TIMEOUT_SECONDS, Commander
+from cpo_adapter.party.commands import TIMEOUT_SECONDS, Commander, PlaceState
 from cpo_adapter.party.credentials import CredentialsDesk
 from cpo_adapter.party.handler import AdapterHandler
 from cpo_adapter.party.join import Registrar
@@ -55,6 +56,7 @@ class Adapter:
     book: ChargerBook
     transactions: Transactions
     statuses: Statuses
+    status_changed: asyncio.Event
     publisher: Publisher
     settler: Settler
     pusher: Pusher
@@ -86,7 +88,7 @@ class Adapter:
             Loop("settle", self.settler.settle_due, 0.5, self.transactions.changed),
             Loop("push", self.pusher.push_due, 0.5, self.pusher.due),
             Loop("commands", self.commander.post_due, 1, self.commander.due),
-            Loop("publish", self.publish, 5),
+            Loop("publish", self.publish, 5, self.status_changed, rest=0.1),
             Loop("meet", self.meeting.meet_when_due, 1),
         ]
 
@@ -119,26 +121,24 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
     meeting = Meeting(link, registrar, neighbours, pusher.due.set, clock)
     pace = Pace(session_pace, timedelta(seconds=settings.settle_seconds))
     settler = Settler(database, transactions, party, pace, pusher.due.set, clock)
-    publishing: list[Callable[[], Awaitable[None]]] = []
+    status_changed = asyncio.Event()
     number_key = derive_key(secret, "transaction numbers")
     stored = StoredFacts(
-        database, book, site, authorizer, transactions, statuses, number_key, lambda: publishing[0](), clock
+        database, book, site, authorizer, transactions, statuses, number_key, status_changed.set, clock
     )
     ocpp = Listener(stored, clock, ListenerSettings(host=settings.ocpp_host, port=settings.ocpp_port))
     chargers = RemoteChargers(ocpp.registry, TIMEOUT_SECONDS - 5)
     commander = Commander(
-        database, link, chargers, authorizer, site, lambda key, id: transactions.open_on(key, id) is not None, clock
+        database, link, chargers, authorizer, site, lambda place: _state_of(place, transactions, statuses), clock
     )
     desk = CredentialsDesk(database, registrar, link, clock)
     tokens = KeptTokens(database, link, clock)
     handler = AdapterHandler(database, party, settings.url, desk, tokens, commander, neighbours, clock)
     ocpi = OcpiEdge(_health(database), handler, MODULES, clock)
-    adapter = Adapter(
-        settings, clock, database, client, book, transactions, statuses, publisher, settler, pusher, commander,
+    return Adapter(
+        settings, clock, database, client, book, transactions, statuses, status_changed, publisher, settler, pusher, commander,
         meeting, registrar, ocpp, ocpi,
     )  # fmt: skip
-    publishing.append(adapter.publish)
-    return adapter
 
 
 @contextlib.asynccontextmanager
@@ -156,6 +156,14 @@ async def working(adapter: Adapter) -> AsyncIterator[Adapter]:
                 await asyncio.gather(*running, return_exceptions=True)
     finally:
         await adapter.close()
+
+
+def _state_of(place: Place, transactions: Transactions, statuses: Statuses) -> PlaceState:
+    """What a command must know of a place before and after it is tried."""
+    if transactions.open_on(place.charger_key, place.connector_id) is not None:
+        return PlaceState.OCCUPIED
+    broken = statuses.of(place) in ("OUTOFORDER", "INOPERATIVE")
+    return PlaceState.INOPERATIVE if broken else PlaceState.FREE
 
 
 def _health(database: Database) -> FastAPI:

@@ -1,6 +1,6 @@
 """What chargers report, taken in: stored before it is answered (the `Facts` of charging.events; R17 to R24, R32 to R34, R42)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -37,7 +37,7 @@ UNKNOWN_TOKEN = {"country_code": "", "party_id": "", "uid": "", "type": "OTHER",
 
 
 class StoredFacts:
-    """`published` is awaited when EVSE statuses may have changed."""
+    """`status_changed` is called when EVSE statuses may have changed."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class StoredFacts:
         transactions: Transactions,
         statuses: Statuses,
         number_key: bytes,
-        published: Callable[[], Awaitable[None]],
+        status_changed: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._database = database
@@ -58,7 +58,7 @@ class StoredFacts:
         self._transactions = transactions
         self._statuses = statuses
         self._number_key = number_key
-        self._published = published
+        self._status_changed = status_changed
         self._clock = clock
 
     async def knows(self, charger_id: str, password: str | None) -> str | None:
@@ -67,7 +67,7 @@ class StoredFacts:
     async def connected(self, charger_id: str, at: datetime) -> None:
         self._statuses.connected(charger_id)
         log.info("charger_connected", charger_id=charger_id)
-        await self._published()
+        self._status_changed()
 
     async def disconnected(self, charger_id: str, at: datetime) -> None:
         """Ends nothing (R3)."""
@@ -88,7 +88,7 @@ class StoredFacts:
             async with self._database.connection() as connection:
                 body = dump(fact)
                 await repository.put_connector_status(connection, charger_key, fact.connector_id, body)
-            await self._published()
+            self._status_changed()
 
     async def token_asked(self, charger_id: str, id_tag: str) -> TokenAnswer:
         return (await self._authorizer.decide(charger_id.casefold(), id_tag)).answer

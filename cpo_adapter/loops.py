@@ -16,12 +16,13 @@ LONGEST_PAUSE = 10.0
 
 @dataclass(frozen=True)
 class Loop:
-    """`work` runs at once, then whenever `wake` is set and at least every `seconds`."""
+    """`work` runs at once, then whenever `wake` is set and at least every `seconds`, with `rest` seconds between two runs."""
 
     name: str
     work: Callable[[], Awaitable[object]]
     seconds: float
     wake: asyncio.Event | None = None
+    rest: float = 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -41,6 +42,7 @@ class Loop:
             await self._wait(pause)
 
     async def _wait(self, seconds: float) -> None:
+        await asyncio.sleep(self.rest)
         if self.wake is None:
             await asyncio.sleep(seconds)
             return

@@ -112,9 +112,19 @@ class Settler:
         await outbox.want(connection, receiver, module, key, body, now, urgent)
 
     async def _orphan(self, live: Live, now: datetime) -> None:
-        """An open transaction whose connector has begun another one a day ago will hear of no stop any more (R19)."""
+        """A day after its connector began another transaction or became Available no stop is expected any more (R19, R29)."""
+        over_at = self._over_at(live, now - ORPHANED_AFTER)
+        if over_at is not None:
+            log.warning("transaction_orphaned", session_id=str(live.session_id), over_at=over_at.isoformat())
+            await self._transactions.add(
+                live, Orphaned(live.transaction.opening.charger_id, over_at, now), urgent=True, ends=True
+            )
+
+    def _over_at(self, live: Live, long_ago: datetime) -> datetime | None:
         newer = self._transactions.open_on(live.charger_key, live.connector_id)
-        if newer is None or newer is live or now - newer.created_at < ORPHANED_AFTER:
-            return
-        fact = Orphaned(live.transaction.opening.charger_id, newer.transaction.start, now)
-        await self._transactions.add(live, fact, ends=True)
+        if newer is not None and newer is not live and newer.created_at <= long_ago:
+            return newer.transaction.start
+        last = live.transaction.statuses[-1] if live.transaction.statuses else None
+        if last is None or last.status != "Available" or last.received_at > long_ago:
+            return None
+        return last.at or last.received_at

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from cpo_adapter.charging.events import StatusReported
 from cpo_adapter.charging.status import UNKNOWN, StatusView
-from cpo_adapter.config import Site
+from cpo_adapter.config import Place, Site
 
 GRACE = timedelta(minutes=2)
 BUSIEST_FIRST = ("CHARGING", "BLOCKED", "RESERVED", "AVAILABLE", "OUTOFORDER", "INOPERATIVE", UNKNOWN)
@@ -30,6 +30,10 @@ class Statuses:
 
     def disconnected(self, charger_id: str, at: datetime) -> None:
         self._gone_since[charger_id.casefold()] = at
+
+    def of(self, place: Place) -> str:
+        """The OCPI status of one connector's EVSE as last reported."""
+        return self._views[place.charger_key].ocpi_status(place.connector_id)
 
     def now(self, now: datetime) -> dict[tuple[str, str], str]:
         """(location id, EVSE uid) -> OCPI Status."""

@@ -6,6 +6,7 @@ The CommandResponse goes out at once; a row in the database owes exactly one Com
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -43,6 +44,14 @@ RESULTS = {
 }
 
 
+class PlaceState(StrEnum):
+    """What we know of a connector for certain (R60)."""
+
+    FREE = "FREE"
+    OCCUPIED = "EVSE_OCCUPIED"
+    INOPERATIVE = "EVSE_INOPERATIVE"
+
+
 class Refused(Exception):
     """The CommandResponse that is not ACCEPTED."""
 
@@ -53,7 +62,7 @@ class Refused(Exception):
 
 
 class Commander:
-    """`occupied` tells whether a transaction runs at a place; `wake` makes the results go out now."""
+    """`state_of` tells what is known of a place; `due` is set when a result may go out."""
 
     def __init__(
         self,
@@ -62,7 +71,7 @@ class Commander:
         chargers: Chargers,
         authorizer: Authorizer,
         site: Site,
-        occupied: Callable[[str, int], bool],
+        state_of: Callable[[Place], PlaceState],
         clock: Clock,
     ) -> None:
         self._database = database
@@ -70,7 +79,7 @@ class Commander:
         self._chargers = chargers
         self._authorizer = authorizer
         self._site = site
-        self._occupied = occupied
+        self._state_of = state_of
         self._clock = clock
         self._under_way: set[asyncio.Task[None]] = set()
         self.due = asyncio.Event()
@@ -100,13 +109,13 @@ class Commander:
         if request.sender is not None and owner != request.sender:
             raise InvalidParameters(f"token: it belongs to {owner}, but the command comes from {request.sender}.")
         place = self._place(command.location_id, command.evse_uid, command.connector_id)
-        if self._occupied(place.charger_key, place.connector_id):
+        if self._state_of(place) is PlaceState.OCCUPIED:
             raise Refused(CommandResponseType.REJECTED, "A session is under way at this EVSE.")
         self._reach(place.charger_id)
         id_tag, command_id = id_tag_of(command.token.uid), uuid4()
         await self._owe(command_id, "START_SESSION", place.charger_key, request, command.response_url)
         await self._authorizer.expect(place.charger_key, id_tag, token, "COMMAND", command.authorization_reference)
-        self._begin(command_id, self._chargers.remote_start(place.charger_id, place.connector_id, id_tag))
+        self._begin(command_id, self._remote_start(place, id_tag))
 
     async def _stop(self, request: OcpiRequest, command: StopSession) -> None:
         charge = await self._charge(command.session_id, request.sender)
@@ -116,16 +125,16 @@ class Commander:
         self._reach(charger_id)
         command_id = uuid4()
         await self._owe(command_id, "STOP_SESSION", charge["charger_key"], request, command.response_url)
-        self._begin(command_id, self._chargers.remote_stop(charger_id, charge["transaction_id"]))
+        self._begin(command_id, _worded(self._chargers.remote_stop(charger_id, charge["transaction_id"])))
 
     async def _unlock(self, request: OcpiRequest, command: UnlockConnector) -> None:
         place = self._place(command.location_id, command.evse_uid, command.connector_id)
-        if self._occupied(place.charger_key, place.connector_id):
+        if self._state_of(place) is PlaceState.OCCUPIED:
             raise Refused(CommandResponseType.REJECTED, "A session is under way at this EVSE; stop it first.")
         self._reach(place.charger_id)
         command_id = uuid4()
         await self._owe(command_id, "UNLOCK_CONNECTOR", place.charger_key, request, command.response_url)
-        self._begin(command_id, self._chargers.unlock(place.charger_id, place.connector_id))
+        self._begin(command_id, _worded(self._chargers.unlock(place.charger_id, place.connector_id)))
 
     def _place(self, location_id: str, evse_uid: str | None, connector_id: str | None) -> Place:
         places = self._site.places_at(location_id, evse_uid, connector_id)
@@ -134,7 +143,7 @@ class Commander:
         free = [
             place
             for place in places
-            if self._chargers.is_online(place.charger_id) and not self._occupied(place.charger_key, place.connector_id)
+            if self._chargers.is_online(place.charger_id) and self._state_of(place) is PlaceState.FREE
         ]
         return (free or places)[0]
 
@@ -177,13 +186,21 @@ class Commander:
                 expires_at=now + KEPT_FOR,
             )
 
-    def _begin(self, command_id: UUID, asking: Awaitable[RemoteAnswer]) -> None:
+    async def _remote_start(self, place: Place, id_tag: str) -> CommandResultType:
+        """A Rejected is explained by what we know of the place."""
+        answer = await self._chargers.remote_start(place.charger_id, place.connector_id, id_tag)
+        state = self._state_of(place)
+        if answer is RemoteAnswer.Rejected and state is not PlaceState.FREE:
+            return CommandResultType(state)
+        return RESULTS[answer]
+
+    def _begin(self, command_id: UUID, asking: Awaitable[CommandResultType]) -> None:
         task = asyncio.create_task(self._ask(command_id, asking))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _ask(self, command_id: UUID, asking: Awaitable[RemoteAnswer]) -> None:
-        result = RESULTS[await asking]
+    async def _ask(self, command_id: UUID, asking: Awaitable[CommandResultType]) -> None:
+        result = await asking
         log.info("command_answered", command_id=str(command_id), result=result)
         try:
             async with self._database.connection() as connection:
@@ -230,3 +247,7 @@ class Commander:
                 await outbox.postpone_command(connection, row["command_id"], now + RETRY)
         if not delivered:
             log.warning("command_result_not_delivered", command_id=str(row["command_id"]), reason=reason)
+
+
+async def _worded(asking: Awaitable[RemoteAnswer]) -> CommandResultType:
+    return RESULTS[await asking]

@@ -1,0 +1,149 @@
+"""Transactions whose stop never comes, and those no CDR can be right for, with a clock of the test."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from cpo_adapter.app import Adapter, create_adapter
+from cpo_adapter.charging.events import Sample, Sampled, Started, StatusReported, Stopped
+from cpo_adapter.facts import StoredFacts
+from cpo_adapter.storage import repository
+from ocpi_modules import json
+from tests.cpo_adapter.running_adapter import settings_of, token
+from tests.support.postgres import FreshDatabase
+
+AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+
+
+class Clock:
+    now = AT
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def adapter(adapter_database: FreshDatabase, tmp_path: Path, clock: Clock) -> AsyncIterator[Adapter]:
+    """Built but not running: the test calls what the loops would."""
+    adapter = await create_adapter(settings_of(adapter_database, tmp_path), clock)
+    async with adapter.database.connection() as connection:
+        await repository.put_token(connection, "DE", "EMS", "driver01", "APP_USER", json.encode(token()), AT)
+    yield adapter
+    await adapter.close()
+
+
+def facts_of(adapter: Adapter) -> StoredFacts:
+    facts = adapter.ocpp._facts
+    assert isinstance(facts, StoredFacts)
+    return facts
+
+
+def at(minutes: float) -> datetime:
+    return AT + timedelta(minutes=minutes)
+
+
+def started(minutes: float = 0, meter: int = 1000, connector_id: int = 1) -> Started:
+    return Started("CP-1", connector_id, "DRIVER01", Decimal(meter), at(minutes), at(minutes))
+
+
+def sampled(number: int, minutes: float, value: int) -> Sampled:
+    sample = Sample(at(minutes), "Energy.Active.Import.Register", Decimal(value), "Wh", str(value))
+    return Sampled("CP-1", 1, number, (sample,), at(minutes))
+
+
+async def states(database: FreshDatabase) -> list[tuple[str, str | None]]:
+    connection = await asyncpg.connect(database.admin_dsn)
+    try:
+        rows = await connection.fetch("SELECT state, held_because FROM charge ORDER BY created_seq")
+        return [(row["state"], row["held_because"]) for row in rows]
+    finally:
+        await connection.close()
+
+
+async def test_an_open_transaction_is_given_up_a_day_after_the_next_one_began(
+    adapter: Adapter, adapter_database: FreshDatabase, clock: Clock
+) -> None:
+    facts = facts_of(adapter)
+    number = (await facts.started(started())).transaction_id
+    await facts.sampled(sampled(number, 10, 3000))
+    clock.now = at(60)
+    await facts.started(started(60, 4000))
+    clock.now = at(60) + timedelta(hours=23)
+    await adapter.settler.settle_due()
+    assert await states(adapter_database) == [("OPEN", None), ("OPEN", None)]
+    clock.now = at(60) + timedelta(hours=25)
+    await adapter.settler.settle_due()
+    clock.now += timedelta(minutes=2)
+    await adapter.settler.settle_due()
+    (first, _), (second, _) = await states(adapter_database)
+    assert (first, second) == ("DONE", "OPEN")
+
+
+async def test_a_free_connector_ends_its_forgotten_transaction_after_a_day(
+    adapter: Adapter, adapter_database: FreshDatabase, clock: Clock
+) -> None:
+    facts = facts_of(adapter)
+    number = (await facts.started(started())).transaction_id
+    await facts.sampled(sampled(number, 10, 3000))
+    await facts.status_reported(StatusReported("CP-1", 1, "Available", at(20), at(20)))
+    clock.now = at(20) + timedelta(hours=23)
+    await adapter.settler.settle_due()
+    assert await states(adapter_database) == [("OPEN", None)]
+    clock.now = at(20) + timedelta(hours=25)
+    await adapter.settler.settle_due()
+    clock.now += timedelta(minutes=2)
+    await adapter.settler.settle_due()
+    assert await states(adapter_database) == [("DONE", None)]
+
+
+async def test_energy_no_connector_can_deliver_is_held_and_not_billed(
+    adapter: Adapter, adapter_database: FreshDatabase, clock: Clock
+) -> None:
+    facts = facts_of(adapter)
+    number = (await facts.started(started())).transaction_id
+    await facts.stopped(Stopped("CP-1", number, Decimal(99_000_000), at(5), at(5)))
+    clock.now = at(10)
+    await adapter.settler.settle_due()
+    ((state, reason),) = await states(adapter_database)
+    assert state == "HELD"
+    assert reason is not None
+    assert "more energy than the connector can deliver" in reason
+
+
+async def test_a_second_stop_with_other_values_makes_no_second_cdr(
+    adapter: Adapter, adapter_database: FreshDatabase, clock: Clock
+) -> None:
+    facts = facts_of(adapter)
+    number = (await facts.started(started())).transaction_id
+    await facts.stopped(Stopped("CP-1", number, Decimal(3000), at(5), at(5)))
+    clock.now = at(6)
+    await adapter.settler.settle_due()
+    await facts.stopped(Stopped("CP-1", number, Decimal(4000), at(7), at(7)))
+    await adapter.settler.settle_due()
+    connection = await asyncpg.connect(adapter_database.admin_dsn)
+    try:
+        bodies = [row["body"] for row in await connection.fetch("SELECT body FROM cdr")]
+        kept = await connection.fetchval("SELECT count(*) FROM fact")
+    finally:
+        await connection.close()
+    assert [json.decode(body)["total_energy"] for body in bodies] == [2]
+    assert kept == 3
+
+
+@pytest.mark.rule("S-48")
+async def test_a_charger_cannot_stop_the_transaction_of_another(adapter: Adapter, clock: Clock) -> None:
+    facts = facts_of(adapter)
+    number = (await facts.started(started())).transaction_id
+    await facts.stopped(Stopped("CP-2", number, Decimal(3000), at(5), at(5)))
+    live = adapter.transactions.by_number("cp-1", number)
+    assert live is not None
+    assert live.state == "OPEN"
