@@ -63,7 +63,8 @@ class Database:
                 yield connection
         except (*AWAY, *PROTOCOL, asyncio.CancelledError) as error:
             if connection is not None:
-                connection.terminate()
+                with contextlib.suppress(*PROTOCOL):
+                    connection.terminate()  # the pool may have taken a dead one back already
             if isinstance(error, asyncio.CancelledError):
                 raise
             raise DatabaseAway(f"PostgreSQL is away or too slow: {error or type(error).__name__}.") from error
