@@ -98,6 +98,7 @@ class StoredFacts:
         async with self._database.connection() as connection:
             known = await repository.charge_by_start(connection, facts.start_key(fact))
         if known is not None:
+            await self._transactions.find(fact.charger_id.casefold(), known["transaction_id"])
             return facts.read_answer(known["answer"])
         live = fact.received_at - fact.at < REPLAYED_AFTER
         charger_key = fact.charger_id.casefold()
@@ -117,14 +118,14 @@ class StoredFacts:
         if fact.transaction_id is None:
             live = self._transactions.open_on(charger_key, fact.connector_id)
         else:
-            live = self._transactions.by_number(charger_key, fact.transaction_id)
+            live = await self._transactions.find(charger_key, fact.transaction_id)
         if live is not None:
             await self._transactions.add(live, fact)
 
     async def stopped(self, fact: Stopped) -> TokenAnswer | None:
         """Always taken: it is a report (R20, R21, R34)."""
         charger_key = fact.charger_id.casefold()
-        live = self._transactions.by_number(charger_key, fact.transaction_id)
+        live = await self._transactions.find(charger_key, fact.transaction_id)
         if live is None:
             live = await self._finished_or_matched(charger_key, fact)
             if live is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -32,6 +32,7 @@ class Live:
     dirty: bool = True
     urgent: bool = True
     told_at: datetime | None = None
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Transactions:
@@ -47,21 +48,7 @@ class Transactions:
         async with self._database.connection() as connection:
             rows = await repository.unfinished_charges(connection)
         for row in rows:
-            async with self._database.connection() as connection:
-                bodies = await repository.facts(connection, row["session_id"])
-            transaction = Transaction(load_opening(row["opening"]))
-            for body in bodies:
-                transaction = apply(transaction, load(body))
-            self._of_charger[row["charger_key"]].append(
-                Live(
-                    row["session_id"],
-                    row["charger_key"],
-                    row["connector_id"],
-                    row["state"],
-                    transaction,
-                    row["created_at"],
-                )
-            )
+            await self._recall(row)
         self.changed.set()
 
     def all(self) -> list[Live]:
@@ -85,6 +72,35 @@ class Transactions:
             ),
             None,
         )
+
+    async def find(self, charger_key: str, number: int) -> Live | None:
+        """An unfinished transaction by its number, from the database where memory does not know it: a commit whose answer
+        was lost on the way is known there only. Raises DatabaseAway."""
+        live = self.by_number(charger_key, number)
+        if live is not None:
+            return live
+        async with self._database.connection() as connection:
+            row = await repository.charge_by_number(connection, charger_key, number)
+        return await self._recall(row) if row is not None and row["state"] in (OPEN, STOPPED) else None
+
+    async def _recall(self, row: repository.Row) -> Live:
+        transaction = await self._replayed(row["session_id"], load_opening(row["opening"]))
+        if known := self.by_number(row["charger_key"], row["transaction_id"]):
+            return known
+        live = Live(
+            row["session_id"], row["charger_key"], row["connector_id"], row["state"], transaction, row["created_at"]
+        )
+        self._of_charger[live.charger_key].append(live)
+        self.changed.set()
+        return live
+
+    async def _replayed(self, session_id: UUID, opening: Opening) -> Transaction:
+        async with self._database.connection() as connection:
+            bodies = await repository.facts(connection, session_id)
+        transaction = Transaction(opening)
+        for body in bodies:
+            transaction = apply(transaction, load(body))
+        return transaction
 
     async def begin(self, opening: Opening, fact: Started, answer: StartAnswer, now: datetime) -> StartAnswer:
         """Store a new transaction with its first fact; the answer that counts, which is an earlier one for a start sent
@@ -111,6 +127,7 @@ class Transactions:
                 row = await repository.charge_by_start(connection, key)
         if not is_new:
             assert row is not None
+            await self.find(charger_key, row["transaction_id"])
             return facts.read_answer(row["answer"])
         if state == OPEN:
             transaction = apply(Transaction(opening), fact)
@@ -120,17 +137,23 @@ class Transactions:
         return answer
 
     async def add(self, live: Live, fact: Fact, *, urgent: bool = False, ends: bool = False) -> None:
-        """Store one more fact and apply it; a fact told twice changes nothing. Raises DatabaseAway."""
-        async with self._database.transaction() as connection:
-            is_new = await repository.insert_fact(
-                connection, live.session_id, facts.fact_key(fact), dump(fact), fact.received_at
-            )
+        """Store one more fact and apply it; a fact told twice changes nothing. Raises DatabaseAway.
+
+        When it was stored before, memory may lack it (the answer to that commit was lost), so all stored facts are applied anew.
+        """
+        async with live.one_at_a_time:
+            async with self._database.transaction() as connection:
+                is_new = await repository.insert_fact(
+                    connection, live.session_id, facts.fact_key(fact), dump(fact), fact.received_at
+                )
+                if ends and live.state == OPEN:
+                    await repository.set_charge_state(connection, live.session_id, STOPPED)
+            if is_new:
+                live.transaction = apply(live.transaction, fact)
+            else:
+                live.transaction = await self._replayed(live.session_id, live.transaction.opening)
             if ends and live.state == OPEN:
-                await repository.set_charge_state(connection, live.session_id, STOPPED)
-        if ends and live.state == OPEN:
-            live.state = STOPPED
-        if is_new:
-            live.transaction = apply(live.transaction, fact)
+                live.state = STOPPED
             live.dirty, live.urgent = True, live.urgent or urgent or ends
             if live.urgent:
                 self.changed.set()

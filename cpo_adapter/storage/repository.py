@@ -311,12 +311,7 @@ async def charge(connection: Connection, session_id: UUID) -> Row | None:
     return await connection.fetchrow("SELECT * FROM charge WHERE session_id = $1", session_id)
 
 
-async def charge_opening(connection: Connection, session_id: UUID) -> bytes | None:
-    """The opening of a transaction."""
-    return await connection.fetchval("SELECT opening FROM charge WHERE session_id = $1", session_id)
-
-
-async def unfinished_charges(connection: Connection, limit: int = 10_000) -> list[Row]:
+async def unfinished_charges(connection: Connection, limit: int = 200_000) -> list[Row]:
     """Transactions that are open or wait for their CDR, oldest first."""
     return await connection.fetch(
         "SELECT * FROM charge WHERE state IN ('OPEN', 'STOPPED') ORDER BY created_seq LIMIT $1", limit

@@ -147,3 +147,30 @@ async def test_a_charger_cannot_stop_the_transaction_of_another(adapter: Adapter
     live = adapter.transactions.by_number("cp-1", number)
     assert live is not None
     assert live.state == "OPEN"
+
+
+async def test_what_was_committed_without_our_knowing_it_counts(
+    adapter: Adapter, adapter_database: FreshDatabase, tmp_path: Path, clock: Clock
+) -> None:
+    """Another adapter stands for the one whose answer from the database was lost."""
+    other = await create_adapter(settings_of(adapter_database, tmp_path), clock)
+    try:
+        answer = await facts_of(other).started(started())
+        assert await facts_of(adapter).started(started()) == answer
+        number = answer.transaction_id
+        await facts_of(other).sampled(sampled(number, 2, 1500))
+        stop = Stopped("CP-1", number, Decimal(3000), at(5), at(5))
+        await facts_of(other).stopped(stop)
+    finally:
+        await other.close()
+    await facts_of(adapter).sampled(sampled(number, 2, 1500))
+    await facts_of(adapter).stopped(stop)
+    clock.now = at(6)
+    await adapter.settler.settle_due()
+    assert await states(adapter_database) == [("DONE", None)]
+    connection = await asyncpg.connect(adapter_database.admin_dsn)
+    try:
+        bodies = [row["body"] for row in await connection.fetch("SELECT body FROM cdr")]
+    finally:
+        await connection.close()
+    assert [json.decode(body)["total_energy"] for body in bodies] == [2]
