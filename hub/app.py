@@ -9,14 +9,13 @@ import structlog
 from fastapi import FastAPI
 
 from hub.admin.health import health_routes
-from hub.agreements.book import keep_up_to_date
+from hub.agreements import book as agreements
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
 from hub.background import Background
 from hub.clearing.journal import CdrJournal
 from hub.clearing.pages import CdrShelves
 from hub.clientinfo.status import ClientInfoStatus
 from hub.clientinfo.still_alive import StillAlive
-from hub.db.embedded import open_embedded
 from hub.db.engine import Database, open_pool
 from hub.delivery.send import DoorOut
 from hub.handler import HubHandler
@@ -27,6 +26,7 @@ from hub.objects.pages import Pages
 from hub.own_modules import OwnModules
 from hub.parties.directory import Directory
 from hub.registration.handshake import HubIdentity, Registration
+from hub.registration.renewals import Renewals
 from hub.routing.get_all import GetAllRoute
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
@@ -44,36 +44,41 @@ _alarms = structlog.get_logger("hub.alarms")
 
 @dataclass(frozen=True)
 class Hub:
-    """The two ASGI applications of a process, and what the command line works with."""
+    """The two ASGI applications of a process, what runs behind them, and what the command line works with."""
 
-    settings: Settings
     database: Database
     directory: Directory
     registration: Registration
-    ocpi: Any
-    admin: Any
+    agreements: AgreementBook
+    background: Background
+    ocpi: OcpiEdge
+    admin: FastAPI
 
 
 @contextlib.asynccontextmanager
-async def running_hub(settings: Settings, clock: Clock, *, background: bool = True) -> AsyncIterator[Hub]:
-    """A hub with its database; `background=False` for commands that only use its objects. Raises DatabaseAway."""
-    with _database_url(settings) as url:
-        pool = await open_pool(url, max_size=POOL_SIZE, application_name="ocpi-hub")
-        database = Database(pool)
-        client = OcpiClient(allow_insecure=settings.allow_insecure)
-        hub, loops = create_app(settings, database, client, clock)
-        try:
-            await hub.directory.refresh()
-            if background:
-                loops.start()
-            yield hub
-        finally:
-            await loops.stop()
-            await client.close()
-            await database.close()
+async def running_hub(
+    settings: Settings, database_url: str, clock: Clock, *, background: bool = True
+) -> AsyncIterator[Hub]:
+    """A hub whose memory is filled; `background=False` for commands that only use its objects. Raises DatabaseAway.
+
+    `database_url` is that of the plain member role; the tables are up to date.
+    """
+    database = Database(await open_pool(database_url, max_size=POOL_SIZE, application_name="ocpi-hub"))
+    client = OcpiClient(allow_insecure=settings.allow_insecure)
+    hub = create_app(settings, database, client, clock)
+    try:
+        await hub.directory.refresh()
+        await agreements.read(hub.agreements, database)
+        if background:
+            hub.background.start()
+        yield hub
+    finally:
+        await hub.background.stop()
+        await client.close()
+        await database.close()
 
 
-def create_app(settings: Settings, database: Database, client: OcpiClient, clock: Clock) -> tuple[Hub, Background]:
+def create_app(settings: Settings, database: Database, client: OcpiClient, clock: Clock) -> Hub:
     """Everything but the database and the client; nothing runs yet."""
     directory = Directory(database, settings.keys, settings.hub_party, clock)
     identity = HubIdentity(settings.hub_party, settings.public_url, _business_details(settings))
@@ -124,23 +129,24 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         tickets=tickets,
         seen=status.seen,
     )
-    loops = Background(
+    background = Background(
         {
             "directory": directory.watch,
-            "agreements": lambda: keep_up_to_date(book, database),
+            "agreements": lambda: agreements.keep_up_to_date(book, database),
             "client info": status.run,
             "still alive": StillAlive(directory, client, status, clock).run,
             "later writes": later.run,
             "expired tickets": tickets.forget_expired,
+            "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }
     )
     ocpi = OcpiEdge(FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, MODULES, clock)
-    return Hub(settings, database, directory, registration, ocpi, _admin_app(database, loops)), loops
+    return Hub(database, directory, registration, book, background, ocpi, _admin_app(database, background))
 
 
-def _admin_app(database: Database, loops: Background) -> FastAPI:
+def _admin_app(database: Database, background: Background) -> FastAPI:
     app = FastAPI(title="ocpi-hub admin", docs_url=None, redoc_url=None)
-    app.include_router(health_routes(database, loops))
+    app.include_router(health_routes(database, background.failing))
     return app
 
 
@@ -151,13 +157,3 @@ def _business_details(settings: Settings) -> dict[str, Any]:
     if settings.logo:
         details["logo"] = {"url": settings.logo, "category": "OPERATOR", "type": settings.logo.rpartition(".")[2]}
     return details
-
-
-@contextlib.contextmanager
-def _database_url(settings: Settings) -> Any:
-    """The runtime role's URL; an embedded server is joined for as long as it is used."""
-    if settings.embedded_directory is None:
-        yield settings.database_url.get_secret_value()
-        return
-    with open_embedded(settings.embedded_directory) as server:
-        yield server.app_dsn("hub")

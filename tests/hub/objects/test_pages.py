@@ -138,7 +138,7 @@ async def test_counters_and_page_map_are_exact_after_every_change(database: Data
             for table, expected in (("object_page", PAGE_MAP), ("object_count", COUNTS)):
                 columns = "page, from_seq" if table == "object_page" else "count, listed"
                 where = "" if table == "object_page" else "WHERE count > 0"
-                kept = await connection.fetch(f"SELECT owner, audience, {columns} FROM {table} {where}")  # noqa: S608
+                kept = await connection.fetch(f"SELECT owner, audience, {columns} FROM {table} {where}")
                 assert sorted(map(tuple, kept)) == sorted(map(tuple, await connection.fetch(expected)))
 
 
@@ -146,7 +146,7 @@ PAGE_MAP = f"""
     SELECT owner, audience, place / {STEP}, created_seq FROM (SELECT owner, audience, created_seq,
         row_number() OVER (PARTITION BY owner, audience ORDER BY created_seq) - 1 AS place FROM kept_object WHERE listed) AS placed
     WHERE place > 0 AND place % {STEP} = 0
-"""  # noqa: S608
+"""
 COUNTS = """
     SELECT owner, audience, count(*), count(*) FILTER (WHERE listed) FROM kept_object WHERE NOT deleted GROUP BY 1, 2
     UNION ALL SELECT owner, '=', count(DISTINCT key_folded), count(DISTINCT key_folded) FROM kept_object WHERE NOT deleted

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0004_told_url"
-down_revision = "0002_objects_and_cdrs"
+down_revision = "0003_lists"
 branch_labels = None
 depends_on = None
 
@@ -21,4 +21,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("ALTER TABLE platform DROP COLUMN told_url, DROP COLUMN renewal_url, DROP COLUMN renewal_attempts, DROP COLUMN renew_after")
+    op.execute(
+        "ALTER TABLE platform DROP COLUMN told_url, DROP COLUMN renewal_url, DROP COLUMN renewal_attempts, DROP COLUMN renew_after"
+    )
