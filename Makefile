@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/ocpi-hub demo $(DEMO_ARGS)
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

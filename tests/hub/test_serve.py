@@ -134,7 +134,8 @@ def test_workers_end_when_their_parent_is_killed(hub: HubProcess) -> None:
 def test_sigterm_answers_what_is_under_way(hub: HubProcess, arguments: tuple[str, ...]) -> None:
     async def ask_slowly() -> int:
         body = b"{}"
-        head = f"POST /ocpi/2.2.1/credentials HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = "POST /ocpi/2.2.1/credentials HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         async with connected(hub.port) as connection:
             await connection.send(head.encode() + body[:1])
             await _seen_by_the_server(hub.port)

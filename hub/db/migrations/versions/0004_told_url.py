@@ -22,5 +22,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(
-        "ALTER TABLE platform DROP COLUMN told_url, DROP COLUMN renewal_url, DROP COLUMN renewal_attempts, DROP COLUMN renew_after"
+        "ALTER TABLE platform DROP COLUMN told_url, DROP COLUMN renewal_url, "
+        "DROP COLUMN renewal_attempts, DROP COLUMN renew_after"
     )
