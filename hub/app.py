@@ -32,6 +32,7 @@ from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from hub.settings import Settings
 from hub.traces.record import Traces
+from hub.watchdog import Watchdog
 from ocpi_modules.http.client import OcpiClient
 from ocpi_modules.http.server import OcpiEdge
 from ocpi_modules.message import Clock
@@ -129,8 +130,10 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         tickets=tickets,
         seen=status.seen,
     )
+    watchdog = Watchdog()
     background = Background(
         {
+            "watchdog": watchdog.run,
             "directory": directory.watch,
             "agreements": lambda: agreements.keep_up_to_date(book, database),
             "client info": status.run,
@@ -141,12 +144,16 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         }
     )
     ocpi = OcpiEdge(FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, MODULES, clock)
-    return Hub(database, directory, registration, book, background, ocpi, _admin_app(database, background))
+    return Hub(database, directory, registration, book, background, ocpi, _admin_app(database, background, watchdog))
 
 
-def _admin_app(database: Database, background: Background) -> FastAPI:
+def _admin_app(database: Database, background: Background, watchdog: Watchdog) -> FastAPI:
+    def troubles() -> list[str]:
+        failing = [f"The loop {name} fails; the log says why." for name in background.failing()]
+        return failing + watchdog.findings()
+
     app = FastAPI(title="ocpi-hub admin", docs_url=None, redoc_url=None)
-    app.include_router(health_routes(database, background.failing))
+    app.include_router(health_routes(database, troubles))
     return app
 
 

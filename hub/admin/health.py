@@ -14,8 +14,8 @@ from hub.db.engine import Database, DatabaseAway
 DATABASE_SECONDS = 2.0
 
 
-def health_routes(database: Database, failing_loops: Callable[[], list[str]]) -> APIRouter:
-    """The three routes of one process."""
+def health_routes(database: Database, troubles: Callable[[], list[str]]) -> APIRouter:
+    """The three routes of one process; `troubles` are sentences about the process itself."""
     routes = APIRouter(tags=["health"])
     newest = migrate.newest_revision()
 
@@ -28,8 +28,7 @@ def health_routes(database: Database, failing_loops: Callable[[], list[str]]) ->
     @routes.get("/readyz")
     async def readyz() -> JSONResponse:
         """Requests can be taken: PostgreSQL answers, its tables are there, every loop runs. 503 with the reasons otherwise."""
-        wrong = [f"The loop {name} fails; the log says why." for name in failing_loops()]
-        wrong += await _database_findings(database, newest)
+        wrong = troubles() + await _database_findings(database, newest)
         return JSONResponse(
             {"status": "not ready", "reasons": wrong} if wrong else {"status": "ok"}, 503 if wrong else 200
         )

@@ -42,27 +42,27 @@ class Renewals:
         self._public_url = public_url
         self._look_seconds = look_seconds
         self._first_pause_seconds = first_pause_seconds
+        self._begun: set[UUID] = set()
 
     async def run(self) -> None:
         """Raises DatabaseAway when it cannot begin; whoever runs it begins again."""
         async with self._database.connection() as connection:
             rows = await repository.platforms_told_another_url(connection, self._public_url)
         told: dict[UUID, str] = {row["platform_id"]: row["told_url"] for row in rows}
-        begun: set[UUID] = set()
         while told:
             for platform_id, url in list(told.items()):
-                if await self._is_settled(platform_id, url, platform_id in begun):
+                if await self._is_settled(platform_id, url):
                     del told[platform_id]
-                begun.add(platform_id)
             if told:
                 await asyncio.sleep(self._look_seconds)
 
-    async def _is_settled(self, platform_id: UUID, told: str, begun: bool) -> bool:
+    async def _is_settled(self, platform_id: UUID, told: str) -> bool:
         """Renew when it is time; True when nothing is left to do, or when a newer process tells another URL."""
         try:
             async with self._database.transaction() as connection:
                 urls = await repository.told_urls(connection, platform_id)
-                if urls is None or urls["told_url"] != told or (begun and urls["renewal_url"] != self._public_url):
+                superseded = platform_id in self._begun and urls is not None and urls["renewal_url"] != self._public_url
+                if urls is None or urls["told_url"] != told or superseded:
                     return True
                 attempt = await repository.claim_renewal(
                     connection, platform_id, told, self._public_url, self._first_pause_seconds
@@ -70,6 +70,7 @@ class Renewals:
         except DatabaseAway as away:
             _log.warning("renewal_put_off", reason=str(away))
             return False
+        self._begun.add(platform_id)
         return attempt is not None and await self._renew(platform_id, attempt)
 
     async def _renew(self, platform_id: UUID, attempt: int) -> bool:

@@ -1,0 +1,166 @@
+"""The command line as somebody types it: what it prints, its exit codes, and that nobody sees a traceback or a secret."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.hub_process import HubProcess
+from tests.support.postgres import FreshDatabase
+
+
+@pytest.fixture
+def hub(hub_database: FreshDatabase, tmp_path: Path) -> HubProcess:
+    return HubProcess(tmp_path, hub_database.app_dsn, hub_database.owner_dsn)
+
+
+@pytest.mark.rule("U-21")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["invite", "--party", "CPO:NL"], "CPO:NL is not ROLE:COUNTRY/PARTY"),
+        (["invite", "--party", "HUB:NL/ABC"], "roles are CPO"),
+        (["invite"], "--party CPO:NL/ABC"),
+        (["invite", "--party", "CPO:NL/ABC", "--expires", "soon"], "write 7d, 12h or 30m"),
+        (["connect", "--versions-url", "http://x", "--party", "CPO:NL/ABC"], "--token-a-stdin"),
+        (["platform", "set", "--party", "NL/ABC", "strikt=true"], "strikt is not a switch"),
+        (["platform", "set", "--party", "NL/ABC", "strict=yes"], "strict is true, false or default"),
+        (["platform", "set", "--party", "NL/ABC", "direct_timeout=0"], "seconds up to 300"),
+        (["platform", "set", "--party", "NL/ABC", "endpoint_overrides=x"], "SENDER|RECEIVER"),
+        (["agreement", "set", "--cpo", "NL/ABC", "--emsp", "NL/ABC"], "no agreement with itself"),
+        (["agreement", "set", "--cpo", "NL/ABC", "--emsp", "DE/XYZ", "--module", "cars"], "cars is no module"),
+        (["serve", "--workers", "0"], "--workers"),
+    ],
+)
+def test_misuse_is_exit_code_2_with_the_way_out(hub: HubProcess, arguments: list[str], words: str) -> None:
+    done = hub.run(*arguments, COLUMNS="400")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["platform", "unregister", "--party", "NL/ABC"], "NL*ABC is not known here"),
+        (["agreement", "remove", "--cpo", "NL/ABC", "--emsp", "DE/XYZ"], "have no agreement"),
+        (["invite", "--party", "CPO:NL/HUB"], "the hub's own party"),
+        (["openapi", "--output", "/dev/null"], "/dev/null cannot be written to"),
+    ],
+)
+def test_what_cannot_be_done_is_exit_code_1_in_one_sentence(hub: HubProcess, arguments: list[str], words: str) -> None:
+    done = hub.run(*arguments)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_settings_are_refused_with_exit_code_2(hub: HubProcess) -> None:
+    done = hub.run("migrate", HUB_PORT="many", HUB_PARTI_ID="X")
+    assert done.returncode == 2
+    assert "did you mean HUB_PARTY_ID?" in done.stderr
+    assert "HUB_PORT cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://nobody:s3cret@127.0.0.1:1/hub", "Errno 111"),
+        ("postgresql://nobody:s3cret@/{database}?host={folder}&port={port}", "nobody"),
+        ("postgresql://hub_app:s3cret@/none?host={folder}&port={port}", "none"),
+    ],
+    ids=["nobody listens", "no such role", "no such database"],
+)
+def test_a_database_that_cannot_be_used_is_told_without_its_password(
+    hub: HubProcess, hub_database: FreshDatabase, url: str, words: str
+) -> None:
+    folder, port = hub_database.app_dsn.partition("host=")[2].split("&port=")
+    filled = url.format(folder=folder, port=port, database=hub_database.name)
+    for arguments in (["party", "list"], ["serve"], ["migrate"], ["doctor"]):
+        done = hub.run(*arguments, HUB_DATABASE_URL=filled, HUB_DATABASE_MIGRATE_URL=filled)
+        assert done.returncode == 1, arguments
+        assert words in done.stderr + done.stdout
+        assert "Traceback" not in done.stderr
+        assert "s3cret" not in done.stderr + done.stdout
+
+
+def test_tables_come_with_migrate_and_a_second_time_changes_nothing(hub: HubProcess, tmp_path: Path) -> None:
+    fresh = HubProcess(tmp_path, f"embedded:{tmp_path / 'postgres'}")
+    applied = fresh.json("migrate")["applied"]
+    assert applied == sorted(applied)
+    assert applied[0] == "0001_parties"
+    assert fresh.json("migrate") == {"applied": []}
+    assert fresh.json("platform", "list") == []
+
+
+def test_an_invitation_shows_its_token_once(hub: HubProcess) -> None:
+    made = hub.json("invite", "--role", "EMSP", "--country-code", "de", "--party-id", "xyz")
+    assert made["token_a"].startswith("hubA_")
+    assert made["versions_url"] == hub.versions_url
+    told = hub.run("invite", "--party", "CPO:NL/ABC")
+    assert told.stdout.count("hubA_") == 1
+    shown = [hub.run(*words).stdout for words in (["platform", "list"], ["party", "list"], ["doctor"])]
+    assert not any("hubA_" in text for text in shown)
+    parties = [(row["party"], row["role"], row["state"]) for row in hub.json("party", "list")]
+    assert sorted(parties) == [("DE/XYZ", "EMSP", "PLANNED"), ("NL/ABC", "CPO", "PLANNED")]
+
+
+@pytest.mark.rule("U-18", "U-21")
+def test_doctor_ends_with_1_for_a_problem_and_0_for_advice(hub: HubProcess) -> None:
+    assert [finding["level"] for finding in hub.json("doctor")] == ["advice"]
+    as_owner = hub.run("doctor", HUB_DATABASE_URL=hub.environ["HUB_DATABASE_MIGRATE_URL"])
+    assert as_owner.returncode == 1
+    assert as_owner.stdout.startswith("The hub runs as hub_owner, which owns its tables.\n  ")
+    unset = hub.run("doctor", HUB_PUBLIC_URL="nonsense")
+    assert unset.returncode == 1
+    assert unset.stdout.startswith("HUB_PUBLIC_URL is the address partners reach the hub at")
+
+
+def test_doctor_makes_no_database(hub: HubProcess, tmp_path: Path) -> None:
+    done = hub.run("doctor", HUB_DATABASE_URL=f"embedded:{tmp_path / 'none'}", HUB_DATABASE_MIGRATE_URL="")
+    assert done.returncode == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_switches_are_changed_one_by_one_and_taken_back(hub: HubProcess) -> None:
+    hub.invite("CPO:NL/ABC")
+    changed = hub.json("platform", "set", "--party", "nl*abc", "strict=true", "direct_timeout=10")
+    assert changed["switches"] == {"strict": True, "direct_timeout": 10.0}
+    override = "endpoint_overrides=sessions:RECEIVER=https://cpo.example/sessions?a=b"
+    assert hub.json("platform", "set", "--party", "NL/ABC", override)["switches"]["strict"] is True
+    reset = hub.json("platform", "set", "--party", "NL/ABC", "strict=default", "direct_timeout=default")
+    assert reset["switches"] == {"endpoint_overrides": {"sessions:RECEIVER": "https://cpo.example/sessions?a=b"}}
+    assert hub.json("platform", "list")[0]["switches"] == reset["switches"]
+
+
+def test_agreements_are_set_listed_replaced_and_removed(hub: HubProcess) -> None:
+    pair = ["--cpo", "NL/ABC", "--emsp", "DE/XYZ"]
+    assert hub.json("agreement", "set", *pair, "--module", "sessions", "--module", "cdrs")["modules"] == [
+        "sessions",
+        "cdrs",
+    ]
+    assert hub.json("agreement", "list") == [{"parties": ["DE*XYZ", "NL*ABC"], "modules": ["cdrs", "sessions"]}]
+    hub.json("agreement", "set", "--cpo", "DE/XYZ", "--emsp", "NL/ABC")
+    assert hub.json("agreement", "list") == [{"parties": ["DE*XYZ", "NL*ABC"], "modules": ["all"]}]
+    hub.json("agreement", "remove", *pair)
+    assert hub.json("agreement", "list") == []
+    assert "There is no agreement yet" in hub.run("agreement", "list").stdout
+
+
+def test_the_openapi_documents_are_written(hub: HubProcess, tmp_path: Path) -> None:
+    written = hub.json("openapi", "--output", str(tmp_path / "documents"))["written"]
+    assert [Path(path).name for path in written] == ["ocpi-2.2.1.json"]
+    assert Path(written[0]).read_bytes() == Path("openapi/ocpi-2.2.1.json").read_bytes()
+
+
+def test_help_is_there_before_anything_heavy_is_imported() -> None:
+    heavy = "fastapi, sqlalchemy, alembic, asyncpg, httpx, uvicorn, hub.app, hub.demo.demo, pydantic_settings"
+    code = f"import sys, hub.__main__; print([name for name in '{heavy}'.split(', ') if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    assert done.stdout.strip() == "[]"
