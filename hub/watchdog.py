@@ -67,5 +67,5 @@ class Watchdog:
                 told = True
                 self.standstills += 1
                 frame = sys._current_frames().get(loop_thread)
-                stack = "".join(traceback.format_stack(frame, limit=-12)) if frame else ""
+                stack = "".join(traceback.format_stack(frame, limit=12)) if frame else ""
                 _log.error("event loop stands still", seconds=round(still, 1), stack=stack)
