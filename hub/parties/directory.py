@@ -78,6 +78,10 @@ class Directory:
         if not candidates:
             raise NotAuthenticated("Send the header `Authorization: Token <your credentials token in Base64>`.")
         found = await self._find_token(candidates, encoded=len(candidates) > 1)
+        if self._may_have_registered(found, request.module):
+            await self._ask_database()
+            self._remember_unknown([found.mac])
+            found = await self._find_token(candidates, encoded=len(candidates) > 1)
         platform = self._admit(found, request.module)
         if found.issued.pending:
             await self._use_first(found)
@@ -177,6 +181,12 @@ class Directory:
         mac = known[0]
         token = possible[mac]
         return _Found(self._tokens[mac], mac, token, base64=encoded and token == candidates[0])
+
+    def _may_have_registered(self, found: _Found, module: ModuleID) -> bool:
+        """A Token C is committed before a registration as Sender ends: another process may know that it has ended."""
+        registered = self._platforms[found.issued.platform_id].registered
+        waits = found.issued.kind is TokenKind.C and not registered and module not in OPEN_TO_TOKEN_A
+        return waits and self._worth_asking([found.mac])
 
     def _admit(self, found: _Found, module: ModuleID) -> Platform:
         if found.mac not in self._tokens:

@@ -13,12 +13,12 @@ from hub.parties import repository
 from hub.parties.directory import WATCH_SECONDS, Directory
 from hub.parties.platforms import Platform, PlatformState, Switches
 from hub.parties.tables import PartiesTable
-from ocpi_modules import headers
+from ocpi_modules import envelope, headers
 from ocpi_modules.http.connection import IncomingAnswer
-from ocpi_modules.message import OcpiRequest, PartyId
+from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.registry import MODULES
 from ocpi_modules.secrets import Keys, new_token, token_mac
-from ocpi_modules.spec import Method, ModuleID
+from ocpi_modules.spec import Method, ModuleID, Role
 from ocpi_modules.status import InvalidParameters, NotAuthenticated, NotAvailable
 from tests.hub.support import HUB, KEYS, SmallHub, opened
 from tests.support.party import Party
@@ -304,3 +304,21 @@ async def test_the_tables_are_described_as_they_are(hub_database: FreshDatabase)
             assert real == {column.name: bool(column.nullable) for column in table.columns}, table.name
     finally:
         await connection.close()
+
+
+async def test_a_registration_that_another_process_ended_a_moment_ago_is_known_at_once(
+    hub: SmallHub, hub_database: FreshDatabase
+) -> None:
+    """The other process read the platform while it was registering: token known, platform not registered yet."""
+    async with Party.running(("CPO", "NL/ABC")) as party, opened(hub_database.app_dsn) as database:
+        other = Directory(database, KEYS, HUB, hub.clock)
+
+        async def look_meanwhile(_: OcpiRequest) -> OcpiResponse:
+            await other.refresh()
+            return envelope.success(party.credentials("partyC_their-token"), now=hub.clock())
+
+        party.script("POST", "credentials", look_meanwhile)
+        approved = [(Role.CPO, ABC)]
+        await hub.registration.connect(party.versions_url, party.issue_token_a(), approved)
+        token = party.received("POST", "credentials")[0].document["token"]
+        assert (await other.authenticate(request(token))).platform.registered
