@@ -146,7 +146,7 @@ async def running_world(fresh: FreshDatabase) -> AsyncIterator[World]:
         database = Database(await open_pool(fresh.app_dsn, max_size=4, application_name="test"))
         stack.push_async_callback(database.close)
         client = await stack.enter_async_context(OcpiClient(allow_insecure=True))
-        hub, _ = create_app(settings, database, client, lambda: datetime.now(UTC))
+        hub = create_app(settings, database, client, lambda: datetime.now(UTC))
         await hub.directory.refresh()
         application.append(hub.ocpi)
         cpo = await stack.enter_async_context(Party.running(("CPO", "NL/CPO")))
