@@ -202,7 +202,7 @@ def test_an_object_with_its_required_fields_only_has_no_finding(name: str) -> No
 
 
 @given(REQUIRED)
-@pytest.mark.rule("X-21")
+@pytest.mark.rule("X-21", "G-47")
 def test_a_missing_required_field_is_named(row: dict[str, str]) -> None:
     document = BUILDERS[row["object"]]()
     del document[row["field"]]
@@ -242,7 +242,7 @@ def test_a_list_is_an_array(row: dict[str, str]) -> None:
 
 
 @given([row for row in FIELDS if "tring(" in row["type"] and row["cardinality"] in "1?"])
-@pytest.mark.rule("Y-01", "Y-03", "Y-04")
+@pytest.mark.rule("Y-01", "Y-03", "Y-04", "G-48", "G-58")
 def test_a_string_of_another_type_or_too_long_or_with_a_control_character_is_named(row: dict[str, str]) -> None:
     length = int(row["type"].partition("(")[2][:-1])
     length = LENIENT_LENGTHS.get(f"{row['object']}.{row['field']}", length)

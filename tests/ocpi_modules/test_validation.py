@@ -18,6 +18,7 @@ from ocpi_modules.spec import Page, Partial
 from ocpi_modules.status import InvalidParameters
 from ocpi_modules.tariffs.schemas import Tariff
 from ocpi_modules.tokens.schemas import Token
+from ocpi_modules.types import DisplayText
 from ocpi_modules.validation import MAXIMUM_FINDINGS, findings, read, require
 from tests.support import objects
 from tests.support.objects import WHEN
@@ -200,3 +201,57 @@ def test_of_several_possible_bodies_the_closest_one_speaks() -> None:
     assert [f.path for f in findings(COMMANDS.endpoints[0].body, objects.stop_session(response_url="x"))] == [
         "response_url"
     ]
+
+
+@pytest.mark.rule("X-95", "X-96", "S-17", "D-37")
+def test_what_cannot_exist_stands_only_where_its_three_characters_fit() -> None:
+    assert messages(Session, objects.session(evse_uid="#NA", connector_id="#NA")) == []
+    assert messages(CDR, objects.cdr(cdr_location=objects.cdr_location(evse_uid="#NA", evse_id="#NA"))) == []
+    assert messages(Session, objects.session(country_code="#NA")) != []
+    assert messages(Session, objects.session(currency="#NA")) != []
+    assert messages(Session, objects.session(start_date_time="#NA")) != []
+    assert messages(Session, objects.session(auth_method="#NA")) != []
+
+
+@pytest.mark.rule("Y-21")
+@pytest.mark.parametrize("currency", ["eur", "EURO", "EU", "E U", "€UR", "978"])
+def test_a_currency_is_three_capital_letters(currency: str) -> None:
+    for schema, document in (
+        (Session, objects.session(currency=currency)),
+        (CDR, objects.cdr(currency=currency)),
+        (Tariff, objects.tariff(currency=currency)),
+    ):
+        [message] = messages(schema, document)
+        assert message.startswith("currency ")
+
+
+@pytest.mark.rule("Y-20", "Y-12")
+def test_languages_and_countries_have_codes_of_two_and_three_letters() -> None:
+    assert messages(DisplayText, objects.display_text(language="eng")) != []
+    assert messages(DisplayText, objects.display_text(language="e1")) != []
+    assert messages(Location, objects.location(country="NL")) != []
+    assert messages(Location, objects.location(country_code="NLD")) != []
+    assert messages(CDR, objects.cdr(cdr_location=objects.cdr_location(country="NL"))) != []
+
+
+@pytest.mark.rule("G-78", "D-39")
+def test_a_session_may_have_no_periods_but_a_cdr_has_one() -> None:
+    assert messages(Session, objects.session(charging_periods=None)) == []
+    assert messages(Session, objects.session(charging_periods=[])) == []
+    assert messages(CDR, objects.cdr(charging_periods=[])) == ["charging_periods must hold at least 1 entry."]
+    assert messages(CDR, objects.cdr(charging_periods=None)) != []
+
+
+@pytest.mark.rule("G-47", "D-35", "D-38")
+def test_an_evse_may_have_no_evse_id_but_a_cdr_needs_one() -> None:
+    assert messages(Location, objects.location(evses=[objects.evse(evse_id=None)])) == []
+    assert messages(CDR, objects.cdr(cdr_location=objects.cdr_location(evse_id=None))) == [
+        "cdr_location.evse_id is required but missing."
+    ]
+
+
+@pytest.mark.rule("G-81", "L-51", "T-24")
+def test_midnight_ends_a_tariff_window_but_no_regular_hours() -> None:
+    restrictions = objects.tariff_restrictions(start_time="17:00", end_time="00:00")
+    assert messages(Tariff, objects.tariff(elements=[objects.tariff_element(restrictions=restrictions)])) == []
+    assert messages(RegularHours, objects.regular_hours(period_begin="17:00", period_end="00:00")) != []

@@ -137,7 +137,7 @@ async def test_a_wrong_credentials_object_is_2001_and_names_its_field(
         assert (await party.register(world.versions_url, token_a)).http_status == 200
 
 
-@pytest.mark.rule("C-21", "C-29", "C-32", "E-15", "G-36", "C-30")
+@pytest.mark.rule("C-21", "C-29", "C-32", "E-15", "G-36", "C-30", "G-64")
 async def test_put_reads_the_endpoints_again_and_both_new_tokens_are_used(world: World) -> None:
     old = world.emsp.our_tokens[0]
     moved = f"{world.emsp.url}/ocpi/2.2.1/receiver/locations"

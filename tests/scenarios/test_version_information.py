@@ -9,7 +9,7 @@ FUNCTIONAL = {"cdrs", "chargingprofiles", "commands", "locations", "sessions", "
 ROUTING = {"OCPI-to-country-code", "OCPI-to-party-id", "OCPI-from-country-code", "OCPI-from-party-id"}
 
 
-@pytest.mark.rule("E-01", "E-02", "E-07", "E-17", "G-62", "X-98")
+@pytest.mark.rule("E-01", "E-02", "E-07", "E-17", "G-62", "X-98", "E-09")
 async def test_the_list_of_versions_leads_to_the_details_by_absolute_urls(world: World) -> None:
     answer = await world.raw("GET", "/ocpi/versions", authorized(world))
     assert answer.data == [{"version": "2.2.1", "url": f"{world.url}/ocpi/2.2.1"}]
@@ -18,7 +18,7 @@ async def test_the_list_of_versions_leads_to_the_details_by_absolute_urls(world:
     assert set(details.data) == {"version", "endpoints"}
 
 
-@pytest.mark.rule("E-03", "E-04", "E-05", "E-06", "E-08", "E-10", "E-11", "G-63")
+@pytest.mark.rule("E-03", "E-04", "E-05", "E-06", "E-08", "E-10", "E-11", "L-02")
 async def test_the_details_list_both_interfaces_of_each_functional_module_and_credentials_once(world: World) -> None:
     listed = (await world.raw("GET", "/ocpi/2.2.1", authorized(world))).data["endpoints"]
     assert {frozenset(entry) for entry in listed} == {frozenset({"identifier", "role", "url"})}

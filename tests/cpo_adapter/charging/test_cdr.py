@@ -86,7 +86,7 @@ def test_session_and_cdr_are_valid_ocpi_and_agree_on_the_cost() -> None:
     assert cdr["session_id"] == session["id"]
 
 
-@pytest.mark.rule("D-43")
+@pytest.mark.rule("D-43", "G-45")
 def test_a_charger_that_withholds_power_makes_no_parking_time() -> None:
     cdr = cdr_of(started(), status(10, "SuspendedEVSE"), stopped(60, 2000), tariffs=[EVERYTHING])
     assert cdr["total_parking_time"] == 0
@@ -139,6 +139,7 @@ def test_many_samples_make_one_period() -> None:
     assert energies(cdr) == [6]
 
 
+@pytest.mark.rule("D-29")
 def test_a_reservation_before_the_start_is_priced_and_named_apart() -> None:
     reserved = {"price_components": [component("TIME", "2.00")], "restrictions": {"reservation": "RESERVATION"}}
     usage = {"price_components": [component("ENERGY", "0.20")]}
@@ -211,7 +212,7 @@ def test_a_signed_value_too_long_for_ocpi_is_left_out_whole_and_said() -> None:
     assert "signed values were left out" in cdr["remark"]
 
 
-@pytest.mark.rule("D-04", "D-06", "D-08")
+@pytest.mark.rule("D-04", "D-06", "D-08", "G-50")
 def test_a_credit_cdr_negates_the_total_cost_only() -> None:
     cdr = cdr_of(started(), stopped(60, 9000), tariffs=[EVERYTHING])
     credit = to_credit_cdr(cdr, "CDR1-C", UPDATED)

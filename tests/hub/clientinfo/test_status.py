@@ -52,7 +52,7 @@ def states(infos: list[dict[str, Any]]) -> dict[str, str]:
     return {f"{info['role']} {info['country_code']}*{info['party_id']}": info["status"] for info in infos}
 
 
-@pytest.mark.rule("H-05", "H-08", "H-18", "C-35", "H-16", "H-17")
+@pytest.mark.rule("H-05", "H-08", "H-18", "C-35", "H-16", "H-17", "G-20", "G-21")
 async def test_a_platform_sees_the_parties_it_can_talk_with(hub: SmallHub) -> None:
     async with Party.running(CPO, ("EMSP", "NL/CPO")) as both, Party.running(EMSP) as emsp, Party.running(CPO) as cpo:
         await hub.invite(("CPO", "BE/NEW"))
@@ -89,7 +89,7 @@ async def test_the_list_has_pages_and_dates(hub: SmallHub) -> None:
         assert post.http_status == 405
 
 
-@pytest.mark.rule("H-04", "H-21", "H-22", "H-24", "H-14", "H-15")
+@pytest.mark.rule("H-04", "H-21", "H-22", "H-24", "H-14", "H-15", "G-65")
 async def test_states_are_pushed_to_those_they_concern(hub: SmallHub) -> None:
     async with pushing(hub), Party.running(CPO) as cpo, Party.running(EMSP) as emsp:
         await join(hub, cpo, CPO)

@@ -230,7 +230,7 @@ async def test_a_callback_that_fails_is_told_and_token_a_stays(hub: SmallHub, sc
         assert code(await party.exchange_credentials("POST", token_a)) == 1000
 
 
-@pytest.mark.rule("C-12", "E-13", "E-08")
+@pytest.mark.rule("C-12", "E-13", "E-08", "G-82", "G-63")
 async def test_endpoints_are_read_leniently_but_credentials_must_be_there(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         token_a = await hub.invite(CPO)

@@ -35,7 +35,7 @@ async def test_the_hub_registers_as_sender(hub: SmallHub, accepts: str) -> None:
         assert posted["url"] == hub.versions_url
 
 
-@pytest.mark.rule("C-07", "C-09", "G-35")
+@pytest.mark.rule("C-07", "C-09", "G-35", "G-34")
 async def test_token_b_works_while_the_post_is_open(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         seen = []

@@ -91,7 +91,7 @@ async def test_a_refusal_of_the_receiver_comes_back_as_its_own(
 ENVELOPE = b'{"status_code":2000,"timestamp":"2026-01-01T00:00:00Z"}'
 
 
-@pytest.mark.rule("R-20", "R-24", "R-26", "X-82", "F-23")
+@pytest.mark.rule("R-20", "R-24", "R-26", "X-82", "F-23", "G-27")
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [
@@ -276,7 +276,7 @@ async def test_an_unknown_token_at_authorize_comes_back_as_404_and_2004(net: Net
     assert net.emsp.seen[0].target == "/msp/sender/v/tokens/T1/authorize?type=RFID"
 
 
-@pytest.mark.rule("R-68", "R-69", "R-70")
+@pytest.mark.rule("R-68", "R-69", "R-70", "X-23")
 async def test_a_list_is_crawled_through_the_hub(net: Network) -> None:
     def pages(seen: Any) -> tuple[int, dict[str, str], bytes]:
         first = "offset" not in seen.target

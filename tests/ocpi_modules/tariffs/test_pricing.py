@@ -19,7 +19,7 @@ from tests.ocpi_modules.tariffs.sessions import (
 )
 
 
-@pytest.mark.rule("T-40", "T-41")
+@pytest.mark.rule("T-40", "T-41", "G-40")
 def test_only_the_step_of_the_last_component_counts() -> None:
     priced_by = tariff(element(energy("0.2", step=1000), max_kwh=D(5)), element(energy("0.5", step=250)))
     cost = price(priced_by, Day().charge(kwh="5.1").periods)
@@ -40,13 +40,13 @@ def test_free_parking_at_the_end_leaves_the_rounding_to_the_charging_time() -> N
     assert cost.total.excl_vat == D(2)
 
 
-@pytest.mark.rule("T-46", "T-16")
+@pytest.mark.rule("T-46", "T-16", "G-42")
 def test_a_flat_fee_never_looks_at_its_step_size() -> None:
     for step in (0, 1, 7):
         assert price(tariff(element(flat("2", step=step))), Day().charge(kwh="3").periods).total.excl_vat == D(2)
 
 
-@pytest.mark.rule("T-50", "Y-16")
+@pytest.mark.rule("T-50", "Y-16", "G-44")
 def test_vat_of_zero_is_known_and_no_vat_is_not() -> None:
     day = Day().charge(kwh="10")
     without = price(tariff(element(energy("1"))), day.periods)

@@ -152,7 +152,7 @@ EXAMPLES = [
 ]
 
 
-@pytest.mark.rule("T-17", "T-38", "T-39", "T-40", "T-50", "T-51")
+@pytest.mark.rule("T-17", "T-38", "T-39", "T-40", "T-50", "T-51", "G-46")
 @pytest.mark.parametrize(
     ("example", "priced_by", "day", "excl_vat", "incl_vat"), EXAMPLES, ids=[e[0] for e in EXAMPLES]
 )
@@ -227,7 +227,7 @@ def test_the_billed_quantity_is_rounded_up_once(example: str, dimension: str, bi
     assert to_ocpi_number(cost.billed[Dimension(dimension)]) == D(billed)
 
 
-@pytest.mark.rule("T-38")
+@pytest.mark.rule("T-38", "G-41")
 @pytest.mark.parametrize(("kwh", "billed"), [("0.125", "0.125"), ("0.1251", "0.15"), ("0", "0")])
 def test_an_exact_multiple_of_the_step_stays_as_it_is(kwh: str, billed: str) -> None:
     cost = price(tariff(element(energy("0.25", step=25))), Day().charge(kwh=kwh).periods)

@@ -88,7 +88,7 @@ def test_duration_counts_from_the_start_of_charging_and_not_of_the_reservation()
     assert price(long_stay, Day().charge(45).park(30).periods).total.excl_vat == D(1)
 
 
-@pytest.mark.rule("T-22", "T-27", "T-28")
+@pytest.mark.rule("T-22", "T-27", "T-28", "G-39")
 @pytest.mark.parametrize(("name", "value"), [("power", "power_kw"), ("current", "current_a")])
 def test_power_and_current_switch_an_element_on_and_off_again(name: str, value: str) -> None:
     day = Day()
@@ -106,7 +106,7 @@ def test_all_restrictions_of_an_element_must_hold() -> None:
     assert hours(priced_by, Day("2024-03-05T11:00:00").charge(30, "5").charge(120)) == D(0)
 
 
-@pytest.mark.rule("T-17", "T-18", "T-19", "T-23")
+@pytest.mark.rule("T-17", "T-18", "T-19", "T-23", "G-43")
 def test_the_first_matching_element_is_sought_for_each_dimension_alone() -> None:
     priced_by = tariff(
         element(energy("0.5"), start_time="11:00"),
