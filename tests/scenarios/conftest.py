@@ -12,7 +12,7 @@ import pytest
 from hub.app import Hub, create_app
 from hub.db.engine import Database, open_pool
 from hub.registration.invitations import invite
-from hub.settings import load
+from hub.settings import Settings, load
 from ocpi_modules import headers as names
 from ocpi_modules import json
 from ocpi_modules.http.client import OcpiClient
@@ -64,6 +64,7 @@ class World:
     """The hub as its partners see it, its CPO and its eMSP."""
 
     port: int
+    settings: Settings
     hub: Hub
     cpo: Party
     emsp: Party
@@ -79,7 +80,7 @@ class World:
     async def invite(self, *roles: tuple[str, str]) -> str:
         """A Token A for roles like ("CPO", "NL/ABC")."""
         listed = [(Role(role), PartyId.of(*party.split("/"))) for role, party in roles]
-        settings, now = self.hub.settings, lambda: datetime.now(UTC)
+        settings, now = self.settings, lambda: datetime.now(UTC)
         token, _ = await invite(
             self.hub.database, settings.keys, now, self.url, settings.hub_party, listed, expires=timedelta(days=7)
         )
@@ -151,7 +152,7 @@ async def running_world(fresh: FreshDatabase) -> AsyncIterator[World]:
         application.append(hub.ocpi)
         cpo = await stack.enter_async_context(Party.running(("CPO", "NL/CPO")))
         emsp = await stack.enter_async_context(Party.running(("EMSP", "DE/MSP")))
-        world = World(listening.port, hub, cpo, emsp)
+        world = World(listening.port, settings, hub, cpo, emsp)
         for party, role in ((cpo, "CPO"), (emsp, "EMSP")):
             answer = await party.register(world.versions_url, await world.invite((role, "/".join(party.id))))
             assert answer.http_status == 200, answer.body

@@ -319,7 +319,8 @@ async def test_what_is_not_built_yet_is_refused_with_a_sentence(net: Network) ->
         assert "OCPI-to" in answer.message
 
 
-@pytest.mark.rule("S-28", "R-91", "R-16")
+@pytest.mark.rule("R-91", "R-16")
+@pytest.mark.promise("S-28")
 async def test_charging_preferences_go_to_the_senders_interface_of_the_cpo(net: Network) -> None:
     net.cpo.answer = lambda seen: accepted("ACCEPTED")
     body = b'{ "profile_type":"GREEN", "energy_need":11.50 }'
