@@ -134,7 +134,7 @@ def test_what_is_wrong_is_said_in_a_sentence(adapter_database: FreshDatabase, tm
         assert "Traceback" not in result.stderr
 
 
-@pytest.mark.rule("S-47")
+@pytest.mark.promise("S-47")
 async def test_chargers_are_listed_without_their_passwords(adapter_database: FreshDatabase, tmp_path: Path) -> None:
     environ = environment(adapter_database, tmp_path)
     await told(environ, "charger", "add", "CP-1", "--password-stdin", given=PASSWORD)

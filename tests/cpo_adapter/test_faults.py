@@ -43,7 +43,7 @@ async def rows(database: FreshDatabase, query: str) -> list[asyncpg.Record]:
         await connection.close()
 
 
-@pytest.mark.rule("S-50")
+@pytest.mark.promise("S-50")
 async def test_a_restart_in_the_middle_of_a_charge_loses_nothing(
     adapter_database: FreshDatabase, tmp_path: Path
 ) -> None:

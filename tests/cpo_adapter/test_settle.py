@@ -139,7 +139,7 @@ async def test_a_second_stop_with_other_values_makes_no_second_cdr(
     assert kept == 3
 
 
-@pytest.mark.rule("S-48")
+@pytest.mark.promise("S-48")
 async def test_a_charger_cannot_stop_the_transaction_of_another(adapter: Adapter, clock: Clock) -> None:
     facts = facts_of(adapter)
     number = (await facts.started(started())).transaction_id

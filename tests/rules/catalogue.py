@@ -1,6 +1,7 @@
 """The rules (tests/spec/rules.csv) and the exceptions from having a test (tests/spec/rule_exceptions.csv)."""
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ CHECKLIST = SPEC.parent.parent.parent / "shared" / "ocpi-checklist.md"
 BINDING = {"MUST", "MUST NOT", "MUST(d)", "MUST NOT(d)"}
 OURS = {"HUB", "ALL", "Receiver"}
 DUE = "due: "
-PROMISES = ("F-", "Q-", "B-", "V-")
-"""Ids of other lists that may stand in a marker; they are not counted here."""
+PROMISES = re.compile(r"[FQBV]-\d+|S-(3[1-9]|[4-9]\d)")
+"""Ids of other lists that may stand in a marker; they are not counted here. The rules of Sessions end at S-30."""
 
 
 @dataclass(frozen=True)

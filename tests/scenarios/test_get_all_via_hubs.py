@@ -116,7 +116,7 @@ async def test_one_object_is_read_from_the_hubs_copy_at_each_level(world: World)
     assert own.data["id"] == "L1"
 
 
-@pytest.mark.rule("T-07", "T-01", "T-03", "X-45")
+@pytest.mark.rule("T-07", "T-01", "T-03")
 async def test_a_deleted_tariff_is_missing_from_the_whole_list_and_shows_in_no_window(world: World) -> None:
     for id_ in ("T1", "T2"):
         tariff = objects.tariff(country_code="NL", party_id="CPO", id=id_, last_updated="2026-03-01T12:00:00Z")
