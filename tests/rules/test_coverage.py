@@ -8,6 +8,7 @@ import pytest
 
 from tests.rules.catalogue import CHECKLIST, DUE, PROMISES, README, Rule, read_exceptions, read_rules
 from tests.rules.collect import MAXIMUM_IDS, by_rule, collect
+from tests.rules.mutants import MUTANTS
 from tests.rules.report import MISSING, counts, lines, state
 
 ROOT = README.parent
@@ -97,3 +98,11 @@ def test_the_rules_are_those_of_the_checklist() -> None:
     assert {id_: value for id_, value in ours.items() if id_ not in unlevelled} == {
         id_: value for id_, value in given.items() if id_ not in unlevelled
     }
+
+
+def test_each_mutant_finds_its_text_once_and_breaks_a_rule_that_is_proven() -> None:
+    proven = by_rule(collect())
+    stale = [mutant for mutant in MUTANTS if (ROOT / mutant.file).read_text().count(mutant.old) != 1]
+    assert stale == []
+    assert [mutant.rule for mutant in MUTANTS if mutant.rule not in proven] == []
+    assert len(MUTANTS) >= 50
