@@ -53,8 +53,8 @@ class Model:
         found = []
         for owner in [viewer] if viewer in OWNERS else sorted(OWNERS, key=str):
             for copies in self.objects[owner].values():
-                own = owner == viewer
-                copy = max(copies.values(), default=None) if own else copies.get(str(viewer)) or copies.get("*")
+                newest = max(copies.values(), default=None)
+                copy = newest if owner == viewer else copies.get(str(viewer)) or copies.get("*")
                 found += [copy] if copy else []
         return found
 
@@ -142,8 +142,8 @@ async def test_counters_and_page_map_are_exact_after_every_change(database: Data
 
 PAGE_MAP = f"""
     SELECT owner, audience, place / {STEP}, created_seq FROM (SELECT owner, audience, created_seq,
-        row_number() OVER (PARTITION BY owner, audience ORDER BY created_seq) - 1 AS place
-        FROM kept_object WHERE listed) AS placed
+        row_number() OVER (PARTITION BY owner, audience ORDER BY created_seq) - 1 AS place FROM kept_object WHERE listed)
+        AS placed
     WHERE place > 0 AND place % {STEP} = 0
 """
 COUNTS = """

@@ -1,0 +1,24 @@
+"""`python -m tests.bench [B-6 ...]`: one JSON line for each goal. Nothing here is asserted but that answers are right."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+
+from tests.bench import deep_pages, pages_over_http
+from tests.bench.rounds import Line
+
+GOALS: dict[str, Callable[[], Iterator[Line]]] = {"B-6": deep_pages.run, "B-7": pages_over_http.run}
+
+
+def main(wanted: list[str]) -> int:
+    unknown = [name for name in wanted if name not in GOALS]
+    if unknown:
+        print(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(GOALS)}.", file=sys.stderr)
+        return 2
+    for name in wanted or GOALS:
+        for line in GOALS[name]():
+            print(json.dumps(line.document), flush=True)
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))

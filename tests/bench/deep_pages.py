@@ -1,0 +1,100 @@
+"""B-6: a page of 100 Locations deep in a list of a million, asked cold by its offset and reached by a Link.
+
+The other side is the first page of the same list, and, for the bare offset, plain OFFSET.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from time import perf_counter
+
+from hub.db.engine import Database, open_pool
+from hub.objects import page_repository
+from hub.objects.pages import Asking, Key, Pages
+from ocpi_modules.message import PartyId
+from ocpi_modules.paging import PageRequest
+from ocpi_modules.spec import ModuleID
+from tests.bench import store
+from tests.bench.rounds import Line, interleaved, pin
+
+LOCATIONS, DEEP, REPEATS = 1_000_000, 900_000, 300
+VIEWER = PartyId("DE", "MSP")
+PLAIN = (
+    "SELECT body FROM kept_object WHERE owner = $1 AND module = $2 AND audience = '*' AND listed "
+    "ORDER BY created_seq OFFSET $3 LIMIT 100"
+)
+Bodies = list[bytes]
+
+
+def run() -> Iterator[Line]:
+    with store.server() as server:
+        pin(0, server.pid)
+        pin(1)
+        figures = asyncio.run(measure(server))
+    first, unit = figures["first"], "us a page"
+    yield Line("B-6 cold", figures["cold"], first, unit, 1.5, lower_is_better=True)
+    yield Line("B-6 link", figures["link"], first, unit, 1.05, lower_is_better=True)
+    yield Line("B-6 total", figures["total"], first, unit, 0.15, lower_is_better=True)
+    yield Line("B-6 plain OFFSET", figures["cold"], figures["plain"], unit, 0.01, lower_is_better=True)
+
+
+async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
+    chance = random.Random(1)
+    async with store.filled(server, LOCATIONS) as fresh:
+        database = Database(await open_pool(fresh.app_dsn, max_size=1, application_name="bench"))
+        pages = Pages(database)
+
+        async def by_offset(offset: int) -> Bodies:
+            return await _read(pages, offset, None)
+
+        async def by_link(offset: int) -> Bodies:
+            return await _read(pages, offset, Key("NL*CPO", offset - 1))
+
+        async def total(offset: int) -> Bodies:
+            async with database.connection() as connection:
+                counted = await page_repository.counters(connection, "locations", ["*", str(VIEWER)], "")
+            assert [counter.listed for counter in counted] == [LOCATIONS]
+            return []
+
+        async def plain(offset: int) -> Bodies:
+            async with database.connection() as connection:
+                rows = await connection.fetch(PLAIN, "NL*CPO", "locations", offset)
+            return [row["body"] for row in rows]
+
+        def deep() -> int:
+            return DEEP + chance.randrange(10_000)
+
+        figures = await interleaved(
+            {
+                "first": lambda: timed(by_offset, lambda: 0),
+                "cold": lambda: timed(by_offset, deep),
+                "link": lambda: timed(by_link, deep),
+                "total": lambda: timed(total, deep),
+                "plain": lambda: timed(plain, deep, 3),
+            }
+        )
+        await database.close()
+        return figures
+
+
+async def timed(read: Callable[[int], Awaitable[Bodies]], offset: Callable[[], int], repeats: int = REPEATS) -> float:
+    """Microseconds a page; the answers are looked at afterwards."""
+    offsets = [offset() for _ in range(repeats)]
+    answers = []
+    started = perf_counter()
+    for place in offsets:
+        answers.append(await read(place))
+    microseconds = (perf_counter() - started) / repeats * 1e6
+    for place, bodies in zip(offsets, answers, strict=True):
+        assert (
+            not bodies
+            or [f'"id":"{store.id_at(place + n)}"'.encode() in body for n, body in enumerate(bodies)] == [True] * 100
+        )
+    return microseconds
+
+
+async def _read(pages: Pages, offset: int, after: Key | None) -> Bodies:
+    page = PageRequest(100, 100, offset)
+    found = await pages.read(Asking(ModuleID.locations, VIEWER, page, lambda owner: True, True, False, after))
+    assert found.total == LOCATIONS
+    return found.bodies

@@ -1,0 +1,57 @@
+"""How sides are measured: in turns, several rounds, the median of each."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """One goal: `ratio` is ours / other; the goal is a most where `lower_is_better`, else a least."""
+
+    id: str
+    ours: float
+    other: float
+    unit: str
+    goal: float
+    lower_is_better: bool
+
+    @property
+    def document(self) -> dict[str, object]:
+        ratio = self.ours / self.other
+        met = ratio <= self.goal if self.lower_is_better else ratio >= self.goal
+        figures = {
+            "ours": round(self.ours, 1),
+            "other": round(self.other, 1),
+            "unit": self.unit,
+            "ratio": round(ratio, 4),
+        }
+        return {"id": self.id, **figures, "goal": self.goal, "met": met}
+
+
+async def interleaved(sides: Mapping[str, Callable[[], Awaitable[float]]], rounds: int = ROUNDS) -> dict[str, float]:
+    """The median figure of each side; the first round only warms up."""
+    figures: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds + 1):
+        for name, measure in sides.items():
+            figure = await measure()
+            if number:
+                figures[name].append(figure)
+    return {name: median(values) for name, values in figures.items()}
+
+
+def pin(core: int, pid: int = 0) -> None:
+    """Keep a process, and what it starts from now on, on one core, where the machine has several."""
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0 if pid == 0 else pid) | os.sched_getaffinity(os.getppid()))
+        os.sched_setaffinity(pid, {allowed[core % len(allowed)]})
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
