@@ -35,7 +35,7 @@ def success_with_bytes(
 ) -> OcpiResponse:
     """1000 with `data` given as JSON bytes, which are not parsed: stored objects keep their spelling."""
     tail = envelope(SUCCESS, "Success", now)[1:]
-    return OcpiResponse(http_status, b'{"data":' + data + b"," + tail, dict(headers or {}))
+    return OcpiResponse(http_status, b"".join((b'{"data":', data, b",", tail)), dict(headers or {}))
 
 
 def refusal(error: OcpiError, *, now: datetime) -> OcpiResponse:

@@ -6,7 +6,7 @@ from typing import Any
 from hub.clearing.repository import OF_OWNER, OF_RECEIVER
 from hub.objects import page_repository
 from hub.objects.listed_repository import OWNER
-from hub.objects.page_repository import Counted, Row
+from hub.objects.page_repository import Chunk, Counted
 from hub.objects.pages import Asking, Shelf
 
 
@@ -18,6 +18,6 @@ class CdrShelves:
         source = OF_OWNER if counter.audience == OWNER else OF_RECEIVER
         return Shelf(counter.owner, str(asking.viewer), counter.listed, source)
 
-    async def rows_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> list[Row]:
+    async def chunk_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> Chunk:
         place = (shelf.owner, module, shelf.audience)
-        return await page_repository.rows_after(connection, shelf.source, place, offset, 0, limit)
+        return await page_repository.chunk_after(connection, shelf.source, place, offset, 0, limit)

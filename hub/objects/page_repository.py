@@ -11,6 +11,10 @@ BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
+Place = tuple[str, str, str]
+"""(owner, module, audience or viewer), as a Source takes it."""
+
+
 class Span(NamedTuple):
     """`last_updated` from inclusive, to exclusive (X-31, X-32)."""
 
@@ -18,9 +22,14 @@ class Span(NamedTuple):
     date_to: datetime
 
 
-class Row(NamedTuple):
-    seq: int
-    body: bytes
+class Chunk(NamedTuple):
+    """Objects of one owner that stand together: the bodies joined by commas, and whether the owner has more behind them."""
+
+    owner: str
+    bodies: bytes
+    count: int
+    last_seq: int
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -73,36 +82,41 @@ async def counters(connection: Any, module: str, audiences: Sequence[str], viewe
     return [Counted(*row) for row in rows]
 
 
-async def rows_after(
-    connection: Any, source: Source, place: tuple[str, str, str], after: int, skip: int, limit: int
-) -> list[Row]:
-    """`place` is (owner, module, audience or viewer)."""
-    rows = await connection.fetch(
-        f"SELECT {source.seq}, {source.body} FROM {source.rows} AND {source.seq} > $4 "  # noqa: S608
-        f"ORDER BY {source.seq} OFFSET $5 LIMIT $6",
-        *place,
-        after,
-        skip,
-        limit,
+def _joined(rows: str, limit: str) -> str:
+    """One chunk of `rows` (seq, body), which reads one more than `limit`."""
+    return (
+        f"SELECT $1, string_agg(body, ',' ORDER BY seq) FILTER (WHERE n <= {limit}), count(*) FILTER (WHERE n <= {limit}), "  # noqa: S608
+        f"max(seq) FILTER (WHERE n <= {limit}), count(*) > {limit} "
+        f"FROM (SELECT seq, body, row_number() OVER (ORDER BY seq) AS n FROM ({rows}) AS found) AS numbered"
     )
-    return [Row(*row) for row in rows]
 
 
-async def rows_at(connection: Any, place: tuple[str, str, str], offset: int, limit: int) -> list[Row]:
+async def chunk_after(
+    connection: Any, source: Source, place: Place, after: int, skip: int, limit: int
+) -> Chunk:
+    """Behind a seq."""
+    rows = (
+        f"SELECT {source.seq} AS seq, {source.body} AS body FROM {source.rows} AND {source.seq} > $4 "  # noqa: S608
+        f"ORDER BY {source.seq} OFFSET $5 LIMIT $6::bigint + 1"
+    )
+    return Chunk(*await connection.fetchrow(_joined(rows, "$6::bigint"), *place, after, skip, limit))
+
+
+async def chunk_at(connection: Any, place: Place, offset: int, limit: int) -> Chunk:
     """Of ONE_AUDIENCE, by the page map: an offset costs the same anywhere."""
-    rows = await connection.fetch(
-        "SELECT created_seq, body FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed "
-        "AND created_seq >= (SELECT created_seq FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed "
-        "AND created_seq >= coalesce((SELECT from_seq FROM object_page WHERE owner = $1 AND module = $2 AND audience = $3 "
-        "AND page = $4), 0) ORDER BY created_seq OFFSET $5 LIMIT 1) ORDER BY created_seq LIMIT $6",
-        *place,
-        *divmod(offset, PAGE_MAP_STEP),
-        limit,
-    )
-    return [Row(*row) for row in rows]
+    return Chunk(*await connection.fetchrow(_AT, *place, *divmod(offset, PAGE_MAP_STEP), limit))
 
 
-async def nearest_known(connection: Any, place: tuple[str, str, str], offset: int) -> tuple[int, int]:
+_AT = _joined(
+    "SELECT created_seq AS seq, body FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed "
+    "AND created_seq >= (SELECT created_seq FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed "
+    "AND created_seq >= coalesce((SELECT from_seq FROM object_page WHERE owner = $1 AND module = $2 AND audience = $3 "
+    "AND page = $4), 0) ORDER BY created_seq OFFSET $5 LIMIT 1) ORDER BY created_seq LIMIT $6::bigint + 1",
+    "$6::bigint",
+)
+
+
+async def nearest_known(connection: Any, place: Place, offset: int) -> tuple[int, int]:
     """Of OWN_ELSE_EVERYBODYS: (seq, its exact offset) of an object at or shortly before `offset`, from the page maps of both."""
     row = await connection.fetchrow(
         f"""
@@ -127,50 +141,43 @@ async def nearest_known(connection: Any, place: tuple[str, str, str], offset: in
     return (row["from_seq"], row["place"]) if row else (0, 0)
 
 
-async def first_rows(
-    connection: Any, module: str, places: Sequence[tuple[str, str]], limit: int
-) -> list[tuple[str, int, bytes]]:
-    """(owner, seq, body) of the first objects of several (owner, audience), one after the other."""
+async def first_chunks(connection: Any, module: str, places: Sequence[tuple[str, str]], limit: int) -> list[Chunk]:
+    """The first objects of several (owner, audience), one after the other; `limit` of all together."""
     rows = await connection.fetch(
-        "SELECT o.owner, k.created_seq, k.body FROM unnest($1::text[], $3::text[]) WITH ORDINALITY AS o (owner, audience, place) "
+        "SELECT owner, string_agg(body, ',' ORDER BY created_seq) FILTER (WHERE n <= $4::bigint), "
+        "count(*) FILTER (WHERE n <= $4::bigint), max(created_seq) FILTER (WHERE n <= $4::bigint), max(n) > $4::bigint "
+        "FROM (SELECT o.owner, o.place, k.created_seq, k.body, row_number() OVER (ORDER BY o.place, k.created_seq) AS n "
+        "FROM unnest($1::text[], $3::text[]) WITH ORDINALITY AS o (owner, audience, place) "
         "CROSS JOIN LATERAL (SELECT created_seq, body FROM kept_object WHERE owner = o.owner AND module = $2 "
-        "AND audience = o.audience AND listed ORDER BY created_seq LIMIT $4) AS k ORDER BY o.place, k.created_seq LIMIT $4",
+        "AND audience = o.audience AND listed ORDER BY created_seq LIMIT $4::bigint + 1) AS k) AS numbered "
+        "WHERE n <= $4::bigint + 1 GROUP BY owner, place ORDER BY place",
         [owner for owner, _ in places],
         module,
         [audience for _, audience in places],
         limit,
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [Chunk(*row) for row in rows]
 
 
-async def changed_rows(
-    connection: Any,
-    source: Source,
-    place: tuple[str, str, str],
-    span: Span,
-    after: int,
-    skip: int,
-    limit: int,
-    *,
-    few: bool,
-) -> list[Row]:
-    """Rows changed within a span. `few` says that it is quicker to find and sort them than to walk along the list."""
+async def changed_chunk(
+    connection: Any, source: Source, place: Place, span: Span, after: int, skip: int, limit: int, *, few: bool
+) -> Chunk:
+    """What changed within a span. `few` says that it is quicker to find and sort it than to walk along the list."""
     if few:
-        statement = (
+        rows = (
             f"SELECT seq, body FROM (SELECT {source.columns} FROM {source.rows} AND {source.last_updated} >= $7 "  # noqa: S608
-            f"AND {source.last_updated} < $8 OFFSET 0) AS m WHERE seq > $4 ORDER BY seq OFFSET $5 LIMIT $6"
+            f"AND {source.last_updated} < $8 OFFSET 0) AS m WHERE seq > $4 ORDER BY seq OFFSET $5 LIMIT $6::bigint + 1"
         )
     else:
-        statement = (
-            f"SELECT {source.seq}, {source.body} FROM {source.rows} AND {source.seq} > $4 "  # noqa: S608
+        rows = (
+            f"SELECT {source.seq} AS seq, {source.body} AS body FROM {source.rows} AND {source.seq} > $4 "  # noqa: S608
             f"AND ({source.last_updated} >= $7) IS TRUE AND ({source.last_updated} < $8) IS TRUE "
-            f"ORDER BY {source.seq} OFFSET $5 LIMIT $6"
+            f"ORDER BY {source.seq} OFFSET $5 LIMIT $6::bigint + 1"
         )
-    rows = await connection.fetch(statement, *place, after, skip, limit, *span)
-    return [Row(*row) for row in rows]
+    return Chunk(*await connection.fetchrow(_joined(rows, "$6::bigint"), *place, after, skip, limit, *span))
 
 
-async def count_changed(connection: Any, source: Source, place: tuple[str, str, str], span: Span) -> int:
+async def count_changed(connection: Any, source: Source, place: Place, span: Span) -> int:
     """How many of one owner changed within a span."""
     return int(
         await connection.fetchval(

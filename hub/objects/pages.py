@@ -22,8 +22,8 @@ from hub.objects.page_repository import (
     OF_THE_VIEWER,
     ONE_AUDIENCE,
     OWN_ELSE_EVERYBODYS,
+    Chunk,
     Counted,
-    Row,
     Source,
     Span,
 )
@@ -64,7 +64,9 @@ class Asking:
 class Found:
     """`next` is None on the last page."""
 
-    bodies: list[bytes]
+    bodies: bytes
+    """Joined by commas."""
+    count: int
     total: int
     next: Key | None
 
@@ -87,8 +89,8 @@ class Shelves(Protocol):
         """The shelf of one owner from its counters."""
         ...
 
-    async def rows_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> list[Row]:
-        """Rows from an offset inside the shelf."""
+    async def chunk_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> Chunk:
+        """From an offset inside the shelf."""
         ...
 
 
@@ -108,14 +110,14 @@ class ObjectShelves:
             return Shelf(owner, EVERYBODY, everybodys.listed, ONE_AUDIENCE)
         return Shelf(owner, viewer, everybodys.listed + own.listed, OWN_ELSE_EVERYBODYS)
 
-    async def rows_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> list[Row]:
+    async def chunk_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> Chunk:
         place = (shelf.owner, module, shelf.audience)
         if shelf.source is ONE_AUDIENCE:
-            return await repository.rows_at(connection, place, offset, limit)
+            return await repository.chunk_at(connection, place, offset, limit)
         seq, known = 0, 0
         if shelf.source is OWN_ELSE_EVERYBODYS:
             seq, known = await repository.nearest_known(connection, place, offset)
-        return await repository.rows_after(connection, shelf.source, place, seq - 1, offset - known, limit)
+        return await repository.chunk_after(connection, shelf.source, place, seq - 1, offset - known, limit)
 
 
 class Pages:
@@ -132,10 +134,12 @@ class Pages:
             span = _span(asking.page)
             if span:
                 shelves = await self._changed(connection, asking, shelves, span)
-            rows = await self._rows(connection, asking, shelves, span)
-        shown, more = rows[: asking.page.limit], len(rows) > asking.page.limit
-        last = Key(*shown[-1][:2]) if more else None
-        return Found([body for _, _, body in shown], sum(shelf.total for shelf in shelves), last)
+            chunks, more = await self._chunks(connection, asking, shelves, span)
+        chunks = [chunk for chunk in chunks if chunk.count]
+        following = Key(chunks[-1].owner, chunks[-1].last_seq) if more and chunks else None
+        bodies = b",".join(chunk.bodies for chunk in chunks)
+        total = sum(shelf.total for shelf in shelves)
+        return Found(bodies, sum(chunk.count for chunk in chunks), total, following)
 
     async def _visible(self, connection: Any, asking: Asking) -> list[Shelf]:
         """The shelves of the owners the viewer may see now, by owner."""
@@ -169,37 +173,38 @@ class Pages:
             if totals[shelf.owner]
         ]
 
-    async def _rows(
+    async def _chunks(
         self, connection: Any, asking: Asking, shelves: Sequence[Shelf], span: Span | None
-    ) -> list[tuple[str, int, bytes]]:
-        """(owner, seq, body) of the page and of one object more."""
-        wanted = asking.page.limit + 1
-        rows: list[tuple[str, int, bytes]] = []
+    ) -> tuple[list[Chunk], bool]:
+        """The page, and whether there is another one."""
+        missing, more = asking.page.limit, False
+        chunks: list[Chunk] = []
         shelves, offset, seq = _entered(shelves, asking)
-        while shelves and len(rows) < wanted:
-            missing = wanted - len(rows)
+        while shelves and missing > 0:
             several = [] if span or offset or seq else _several(shelves, missing)
             if several:
                 places = [(shelf.owner, shelf.audience) for shelf in several]
-                rows += await repository.first_rows(connection, asking.module, places, missing)
+                found = await repository.first_chunks(connection, asking.module, places, missing)
             else:
-                found = await self._of_one(connection, asking, shelves[0], span, (offset, seq), missing)
-                rows += [(shelves[0].owner, *row) for row in found]
+                found = [await self._of_one(connection, asking, shelves[0], span, (offset, seq), missing)]
+            chunks += found
+            missing -= sum(chunk.count for chunk in found)
+            more = any(chunk.more for chunk in found)
             shelves, offset, seq = shelves[len(several) or 1 :], 0, 0
-        return rows
+        return chunks, more or bool(shelves)
 
     async def _of_one(
         self, connection: Any, asking: Asking, shelf: Shelf, span: Span | None, start: tuple[int, int], limit: int
-    ) -> list[Row]:
+    ) -> Chunk:
         offset, seq = start
         place = (shelf.owner, asking.module, shelf.audience)
         if span:
-            return await repository.changed_rows(
+            return await repository.changed_chunk(
                 connection, shelf.source, place, span, seq, offset, limit, few=shelf.few
             )
         if offset:
-            return await self._shelves.rows_at(connection, shelf, asking.module, offset, limit)
-        return await repository.rows_after(connection, shelf.source, place, seq, 0, limit)
+            return await self._shelves.chunk_at(connection, shelf, asking.module, offset, limit)
+        return await repository.chunk_after(connection, shelf.source, place, seq, 0, limit)
 
 
 def _span(page: PageRequest) -> Span | None:

@@ -56,7 +56,8 @@ async def upsert_object(connection: Any, key: ObjectKey, body: bytes, last_updat
         "VALUES ($1, $2, $3, $4, coalesce((SELECT min(created_seq) FROM kept_object WHERE owner = $1 AND module = $2 "
         "AND key_folded = $3), nextval('kept_object_seq')), 1, $5, $6) "
         "ON CONFLICT (owner, module, key_folded, audience) DO UPDATE SET version = kept.version + 1, "
-        "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = false WHERE kept.last_updated <= excluded.last_updated RETURNING version",
+        "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = false "
+        "WHERE kept.last_updated <= excluded.last_updated RETURNING version",
         *key.columns,
         last_updated,
         body,

@@ -66,7 +66,7 @@ class GetAllRoute:
         except DatabaseAway:
             raise _away() from None
         headers = paging.headers(page, total=found.total, link=self._link(request, asking, found))
-        return self._answer(b"[" + b",".join(found.bodies) + b"]", viewer, headers)
+        return self._answer(b"[%b]" % found.bodies, viewer, headers)
 
     async def one(self, request: OcpiRequest, caller: Caller, viewer: PartyId) -> OcpiResponse:
         """One object, EVSE or Connector: of others on the Sender interface, the viewer's own on the Receiver interface (U-08).
@@ -150,7 +150,7 @@ class GetAllRoute:
         sealed = secrets.seal(self._keys, text, owner=str(asking.viewer), purpose=purpose)
         key = base64.urlsafe_b64encode(sealed).decode()
         url = endpoint_url(self._public_url, request.module, InterfaceRole.SENDER, request.version)
-        offset = asking.page.offset + len(found.bodies)
+        offset = asking.page.offset + found.count
         return paging.link_header(url, asking.page, offset=offset, extra=[(LINK_AFTER, key)])
 
     def _answer(self, data: bytes, viewer: PartyId, headers: Mapping[str, str]) -> OcpiResponse:

@@ -15,7 +15,7 @@ from tests.support.postgres import FreshDatabase, fresh_database, migrate_hub_te
 
 SEED = """
     INSERT INTO kept_object (owner, module, key_folded, audience, created_seq, version, last_updated, body, listed)
-    SELECT 'NL*CPO', 'locations', 'LOC' || n, '*', n, 1, '2026-03-01T12:00:00Z',
+    SELECT 'NL*CPO', 'locations', 'LOC' || n, '*', n + 1, 1, '2026-03-01T12:00:00Z',
         convert_to(replace($2, '@', 'LOC' || n), 'UTF8'), true
     FROM generate_series(0, $1 - 1) AS n
 """

@@ -94,15 +94,15 @@ async def test_every_page_of_every_viewer_is_that_of_the_model(database: Databas
         expected = [body for _, body in model.list(viewer)]
         for offset in range(0, len(expected) + 2):
             found = await pages.read(asking(viewer, PageRequest(100, 4, offset)))
-            assert (found.bodies, found.total) == (expected[offset : offset + 4], len(expected))
+            assert (found.bodies, found.total) == (b",".join(expected[offset : offset + 4]), len(expected))
             assert (found.next is not None) == (offset + 4 < len(expected))
         followed, key = [], None
         while True:
             found = await pages.read(asking(viewer, PageRequest(100, 4), key))
-            followed += found.bodies
+            followed += [found.bodies] if found.count else []
             if (key := found.next) is None:
                 break
-        assert followed == expected
+        assert b",".join(followed) == b",".join(expected)
 
 
 @pytest.mark.rule("X-31", "X-32", "X-40")
@@ -124,7 +124,7 @@ async def test_filtered_pages_are_those_of_the_model(
         expected = [body for when, body in model.list(viewer) if span[0] <= when < span[1]]
         for offset in range(0, len(expected) + 1, 3):
             found = await pages.read(asking(viewer, PageRequest(100, 4, offset, *span)))
-            assert (found.bodies, found.total) == (expected[offset : offset + 4], len(expected))
+            assert (found.bodies, found.total) == (b",".join(expected[offset : offset + 4]), len(expected))
 
 
 @pytest.mark.parametrize("seed", range(3))
