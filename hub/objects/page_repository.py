@@ -22,7 +22,8 @@ class Span(NamedTuple):
     date_to: datetime
 
 
-class Chunk(NamedTuple):
+@dataclass(frozen=True)
+class Chunk:
     """Objects of one owner that stand together: the bodies joined by commas, and whether the owner has more behind them."""
 
     owner: str
@@ -91,9 +92,7 @@ def _joined(rows: str, limit: str) -> str:
     )
 
 
-async def chunk_after(
-    connection: Any, source: Source, place: Place, after: int, skip: int, limit: int
-) -> Chunk:
+async def chunk_after(connection: Any, source: Source, place: Place, after: int, skip: int, limit: int) -> Chunk:
     """Behind a seq."""
     rows = (
         f"SELECT {source.seq} AS seq, {source.body} AS body FROM {source.rows} AND {source.seq} > $4 "  # noqa: S608

@@ -77,10 +77,10 @@ class Page(BaseModel):
 
 @contextlib.asynccontextmanager
 async def orm(dsn: str) -> AsyncIterator[int]:
-    """What a FastAPI application usually is: header parameters, a session for each request, a model for each row, response_model."""
+    """What a FastAPI application usually is: header parameters, a session and a model for each row, response_model."""
     connection = await asyncpg.connect(dsn)
-    params = connection._params  # noqa: SLF001 (the socket directory in the dsn is not for SQLAlchemy's URL)
-    address = connection._addr  # noqa: SLF001
+    params = connection._params
+    address = connection._addr
     await connection.close()
     arguments = {"host": str(address).rsplit("/", 1)[0], "user": params.user, "database": params.database}
     engine = create_async_engine("postgresql+asyncpg://", connect_args=arguments, pool_size=4)

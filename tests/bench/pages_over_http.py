@@ -19,7 +19,7 @@ from tests.bench import store
 from tests.bench.rounds import Line, cpu_seconds, interleaved, pin
 
 LOCATIONS, SECONDS, IN_FLIGHT = 10_000, 2.0, 8
-TOKEN = "hubC_MSP_token"  # noqa: S105
+TOKEN = "hubC_MSP_token"
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 

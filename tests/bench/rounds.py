@@ -51,7 +51,6 @@ def pin(core: int, pid: int = 0) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used so far."""
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """What the first thread of a process has used so far (Linux)."""
+    with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0]) / 1e9
