@@ -8,9 +8,9 @@
     UNDELIVERED  certainly not taken: refused or never sent       forwarded again
     IN_DOUBT     sent, answer unknown                             forwarded again; the receiver knows the CDR by its id
 
-Another content under the same id is refused with 2001, whatever the state. Two posts at once: the second waits on the identity
-row until the first has committed its journal entry; while the first is being forwarded the second is forwarded too, as a
-duplicate the receiver knows by the id. Only the CPO starts an attempt.
+Another content under the same id is refused with 2001, whatever the state. Two posts at once are one attempt with one answer
+(`attempts`); in two processes the second waits on the identity row until the first has committed its journal entry and is then
+forwarded too, as a duplicate the receiver knows by the id. Only the CPO starts an attempt.
 """
 
 import secrets
@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from hub.clearing import repository
+from hub.clearing.attempts import Attempts
 from hub.clearing.canonical import HASH_VERSION, content_hash
 from hub.clearing.checks import CdrFacts, read_facts
 from hub.clearing.repository import Delivery
@@ -78,6 +79,7 @@ class CdrJournal:
         self._endpoint = endpoint_url(public_url, ModuleID.cdrs, InterfaceRole.RECEIVER)
         self._later = later
         self._alarm = alarm
+        self._attempts = Attempts()
 
     async def post(
         self, request: OcpiRequest, sender: PartyId, receiver: PartyId, send: Send, relay: Relay, endpoint: str
@@ -86,8 +88,25 @@ class CdrJournal:
 
         Raises InvalidParameters (2001), NotAvailable (503, nothing was forwarded), and what `relay` raises.
         """
-        facts = read_facts(request.document, sender)
-        delivery = await self._take(request, facts, receiver)
+        facts, digest = read_facts(request.document, sender), content_hash(request.document)
+
+        async def attempt() -> OcpiResponse:
+            return await self._post(request, facts, digest, receiver, send, relay, endpoint)
+
+        return await self._attempts.join((facts.owner, facts.id_folded, receiver, digest), attempt)
+
+    async def _post(
+        self,
+        request: OcpiRequest,
+        facts: CdrFacts,
+        digest: bytes,
+        receiver: PartyId,
+        send: Send,
+        relay: Relay,
+        endpoint: str,
+    ) -> OcpiResponse:
+        sender = facts.owner
+        delivery = await self._take(request, facts, digest, receiver)
         if delivery.state == CdrState.DELIVERED:
             return self._again(delivery, sender)
         outcome = await send()
@@ -136,9 +155,8 @@ class CdrJournal:
             raise NotFound("There is no CDR of yours at this URL.")
         return delivery
 
-    async def _take(self, request: OcpiRequest, facts: CdrFacts, receiver: PartyId) -> Delivery:
+    async def _take(self, request: OcpiRequest, facts: CdrFacts, digest: bytes, receiver: PartyId) -> Delivery:
         """The journal entry, made now or before; committed when this returns."""
-        digest = content_hash(request.document)
         now = self._clock()
         try:
             async with self._database.transaction() as connection:
