@@ -68,7 +68,15 @@ class NotOffered:
     reason: str
 
 
-Outcome = Delivered | Refused | Garbled | TokenRefused | Unreachable | TimedOut | NotOffered
+@dataclass(frozen=True)
+class NotSent:
+    """The hub could not put it on the wire: the URL, the address or the queue forbids it. Says nothing about the receiver's
+    state, so that no sender can make a receiver seem away."""
+
+    reason: str
+
+
+Outcome = Delivered | Refused | Garbled | TokenRefused | Unreachable | TimedOut | NotOffered | NotSent
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import uuid4
 
-from hub.delivery.outcome import Garbled, NotOffered, Outcome, Received, TimedOut, Unreachable, classify
+from hub.delivery.outcome import Garbled, NotOffered, NotSent, Outcome, Received, TimedOut, Unreachable, classify
 from hub.parties.platforms import Platform
 from ocpi_modules import headers
 from ocpi_modules.http import failures
@@ -88,7 +88,7 @@ class DoorOut:
         if url is None:
             return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
         outcome = await self._attempt(_outgoing(message, platform, url), self._seconds(message, platform))
-        if not isinstance(outcome, TimedOut):
+        if not isinstance(outcome, TimedOut | NotSent):
             self._report(platform, not isinstance(outcome, Unreachable))
         return outcome
 
@@ -99,6 +99,8 @@ class DoorOut:
             return TimedOut(seconds, failure.request_was_sent)
         except (failures.AnswerTooLarge, failures.BadAnswer) as failure:
             return Garbled(0, failure.message)
+        except failures.RequestRefused as failure:
+            return NotSent(failure.message)
         except failures.SendFailed as failure:
             return Unreachable(failure.message, failure.request_was_sent)
         return classify(Received(answer.http_status, answer.headers, answer.body))

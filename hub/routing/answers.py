@@ -6,6 +6,7 @@ from hub.delivery.outcome import (
     Delivered,
     Garbled,
     NotOffered,
+    NotSent,
     Outcome,
     Refused,
     TimedOut,
@@ -30,6 +31,8 @@ def relay(outcome: Outcome, *, asker: PartyId, receiver: PartyId) -> OcpiRespons
             raise HubError(outcome.reason)
         case NotOffered():
             raise HubError(outcome.reason)
+        case NotSent():
+            raise HubError(f"The hub could not send this to {receiver}: {outcome.reason}")
         case TokenRefused():
             raise HubError(
                 f"{receiver} refused the hub's own credentials token (HTTP {outcome.http_status}); its operator was told."

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from hub.db.engine import Database, DatabaseAway
-from hub.delivery.outcome import Delivered, Outcome, Unreachable
+from hub.delivery.outcome import Delivered, NotSent, Outcome, Unreachable
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller
@@ -85,7 +85,7 @@ class Tickets:
 
     async def settle(self, ticket: StoredTicket, outcome: Outcome) -> None:
         """Forget the ticket when the request certainly reached nobody; keep it where a late result may come (M-31)."""
-        if isinstance(outcome, Unreachable) and not outcome.request_was_sent:
+        if isinstance(outcome, NotSent) or (isinstance(outcome, Unreachable) and not outcome.request_was_sent):
             try:
                 async with self._database.transaction() as connection:
                     await repository.delete_ticket(connection, ticket.reference)

@@ -144,6 +144,13 @@ async def test_a_receiver_that_hangs_up_is_4003_and_asked_once(net: Network) -> 
     assert net.reached == [("MSP", False)]
 
 
+async def test_a_request_the_hub_cannot_send_does_not_make_the_receiver_seem_away(net: Network) -> None:
+    answer = await net.call(net.cpo, "PUT", f"{SESSION}?x={'y' * 4000}", session(), to=EMSP)
+    assert (answer.http_status, answer.status_code, net.emsp.seen) == (200, 4000, [])
+    assert "longer than" in answer.message
+    assert net.reached == []
+
+
 async def change(net: Network, work: Any) -> None:
     async with net.database.transaction() as connection:
         await work(connection)
