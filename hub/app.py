@@ -27,7 +27,11 @@ from hub.own_modules import OwnModules
 from hub.parties.directory import Directory
 from hub.registration.handshake import HubIdentity, Registration
 from hub.registration.renewals import Renewals
+from hub.routing.authorize_fan_out import AuthorizeFanOut
 from hub.routing.get_all import GetAllRoute
+from hub.routing.notes import Notes
+from hub.routing.open_routing import OpenRoutingRoute
+from hub.routing.owners import Owners
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from hub.settings import Settings
@@ -98,6 +102,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         public_url=settings.public_url,
     )
     later = LaterWrites(database)
+    notes = LaterWrites(database)
     policy = Policy(DefaultPolicy(settings.default_policy), book)
     route = PartyToPartyRoute(
         directory=directory,
@@ -108,6 +113,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             database=database, clock=clock, public_url=settings.public_url, later=later, alarm=_alarms.error
         ),
         objects=KeptObjects(database=database, clock=clock, later=later),
+        notes=Notes(notes, clock),
         traces=traces,
         public_url=settings.public_url,
     )
@@ -122,11 +128,19 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         clock=clock,
         public_url=settings.public_url,
     )
+    most = settings.authorize_fan_out
+    open_routing = OpenRoutingRoute(
+        directory=directory,
+        route=route,
+        owners=Owners(database, clock),
+        fan_out=AuthorizeFanOut(directory=directory, route=route, most=most) if most else None,
+    )
     handler = HubHandler(
         directory=directory,
         own_modules=own,
         party_to_party=route,
         get_all=get_all,
+        open_routing=open_routing,
         tickets=tickets,
         seen=status.seen,
     )
@@ -139,6 +153,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "client info": status.run,
             "still alive": StillAlive(directory, client, status, clock).run,
             "later writes": later.run,
+            "notes": notes.run,
             "expired tickets": tickets.forget_expired,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }

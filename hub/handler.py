@@ -19,6 +19,7 @@ from hub.routing.decide import (
     decide,
 )
 from hub.routing.get_all import GetAllRoute
+from hub.routing.open_routing import OpenRoutingRoute
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from ocpi_modules import headers as names
@@ -44,6 +45,7 @@ class HubHandler:
         own_modules: OwnModules,
         party_to_party: PartyToPartyRoute,
         get_all: GetAllRoute,
+        open_routing: OpenRoutingRoute,
         tickets: Tickets,
         seen: Callable[[Platform], None],
     ) -> None:
@@ -51,6 +53,7 @@ class HubHandler:
         self._own_modules = own_modules
         self._party_to_party = party_to_party
         self._get_all = get_all
+        self._open_routing = open_routing
         self._tickets = tickets
         self._seen = seen
 
@@ -84,7 +87,7 @@ class HubHandler:
             case OwnCopy():
                 return await self._get_all.one(request, caller, _sender(caller))
             case OpenRouting():
-                raise HubError("This hub does not offer Open Routing yet; name the receiver in the OCPI-to headers.")
+                return await self._open_routing.forward(request, caller, _sender(caller))
             case Ticket():
                 raise HubError("This URL is not one the hub handed out.")
 

@@ -74,6 +74,7 @@ _WAYS_OUT = {
     "secret_key_previous": "is the former HUB_SECRET_KEY: 32 bytes in Base64, or left out",
     "allow_insecure": "is `true` or `false`",
     "default_policy": "is `agreement` or `open`",
+    "authorize_fan_out": "is how many eMSPs may be asked about an unknown token, 0 (nobody, the default) to 50",
     "postgres_bin": "is the folder of the programs `postgres` and `initdb` for an embedded database, or left out",
     "name": "is the hub's name as its partners read it, 1 to 100 characters",
     "website": "is the address of the hub's website, at most 255 characters",
@@ -102,6 +103,8 @@ class Settings(BaseSettings):
     allow_insecure: bool = False
     postgres_bin: Path | None = None
     default_policy: Literal["agreement", "open"] = "agreement"
+    authorize_fan_out: Annotated[int, Field(ge=0, le=50)] = 0
+    """How many eMSPs are asked about a token the hub was never shown; 0 asks nobody (R-60)."""
     name: Annotated[str, Field(min_length=1, max_length=100)] = "OCPI hub"
     website: Annotated[str, Field(pattern=r"^https?://", max_length=255)] | None = None
     logo: Annotated[str, Field(pattern=r"^https?://.+\.(gif|jpeg|png|svg)$", max_length=255)] | None = None

@@ -133,8 +133,12 @@ def key_folded(request: OcpiRequest, module: ModuleSpec) -> str:
     for name, default in module.query_key.items():
         given = request.document.get(name) if request.method is Method.PUT else None
         parts.append(given if isinstance(given, str) else request.params.get(name, default))
-    key = "|".join(parts)
-    return key.upper() if key.isascii() else key
+    return folded("|".join(parts))
+
+
+def folded(text: str) -> str:
+    """A CiString as it is compared (Y-02)."""
+    return text.upper() if text.isascii() else text
 
 
 def merged(push: Push, kept: Kept | None) -> bytes | None:

@@ -96,3 +96,26 @@ async def log_change(connection: Any, key: ObjectKey, version: int, changed_at: 
         *key.columns,
         version,
     )
+
+
+async def find_copies(connection: Any, module: str, key_folded: str) -> list[tuple[str, bytes]]:
+    """(owner, newest copy) of each owner that has such an object, whoever it was for."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT ON (owner) owner, body FROM kept_object WHERE module = $1 AND key_folded = $2 AND NOT deleted "
+        "ORDER BY owner, last_updated DESC",
+        module,
+        key_folded,
+    )
+    return [(row["owner"], row["body"]) for row in rows]
+
+
+async def find_audiences(connection: Any, owner: PartyId, module: str, key_folded: str) -> list[str]:
+    """The parties one object was for; never `*`."""
+    rows = await connection.fetch(
+        "SELECT audience FROM kept_object WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience <> '*' "
+        "AND NOT deleted",
+        str(owner),
+        module,
+        key_folded,
+    )
+    return [row["audience"] for row in rows]

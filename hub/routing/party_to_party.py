@@ -15,6 +15,7 @@ from hub.parties.platforms import Caller, Platform
 from hub.routing import links
 from hub.routing.answers import relay
 from hub.routing.decide import LINK_TICKET, TicketKind
+from hub.routing.notes import Notes
 from hub.routing.ownership import check_ownership
 from hub.routing.tickets import Tickets
 from hub.routing.tracing import send_traced
@@ -91,6 +92,7 @@ class PartyToPartyRoute:
         tickets: Tickets,
         cdrs: Cdrs,
         objects: KeptObjects,
+        notes: Notes,
         traces: Traces,
         public_url: str,
     ) -> None:
@@ -100,6 +102,7 @@ class PartyToPartyRoute:
         self._tickets = tickets
         self._cdrs = cdrs
         self._objects = objects
+        self._notes = notes
         self._traces = traces
         self._public_url = public_url
 
@@ -115,7 +118,36 @@ class PartyToPartyRoute:
             return await self._page(forward, replace(message, query=links.without_our_parameters(message.query)))
         outcome = await self._send(forward, message)
         await self._keep(forward, outcome)
+        self._notes.passed(request, sender, receiver, outcome, flagged=bool(forward.findings))
         return relay(outcome, asker=sender, receiver=receiver)
+
+    async def ask(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> Outcome:
+        """One attempt at one of several possible receivers; `answer` makes the answer of the one that counts."""
+        forward = await self._admit(request, caller, sender, receiver)
+        return await self._send(forward, RoutedMessage.of(request, to=receiver, sender=sender))
+
+    def answer(self, request: OcpiRequest, sender: PartyId, receiver: PartyId, outcome: Outcome) -> OcpiResponse:
+        """What the asker gets of an `ask`."""
+        self._notes.passed(request, sender, receiver, outcome, flagged=False)
+        return relay(outcome, asker=sender, receiver=receiver)
+
+    def check_caller(self, request: OcpiRequest, caller: Caller, sender: PartyId) -> Collection[Role]:
+        """The sender's roles. Raises ClientError (2000) when none of them calls this interface (R-83)."""
+        own_roles = caller.platform.roles_of(sender)
+        if not roles.may_call(own_roles, request.module, request.interface):
+            raise ClientError(
+                f"{sender} is registered as {_listed(own_roles)}, which does not call the {request.interface} interface of "
+                f"{request.module}."
+            )
+        return own_roles
+
+    async def may_reach(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> bool:
+        """Whether `receiver` exists for the sender and has a role this request is for; `forward` asks the same."""
+        platform = await self._directory.platform_of(receiver)
+        if platform is None or not self._policy.allows(sender, receiver, request.module):
+            return False
+        own, theirs = caller.platform.roles_of(sender), platform.roles_of(receiver)
+        return not theirs or roles.may_exchange(own, request.module, request.interface, theirs)
 
     async def follow_link(self, request: OcpiRequest, caller: Caller, sender: PartyId, reference: str) -> OcpiResponse:
         """The next page of a list whose Link had no offset (R-69)."""
@@ -140,12 +172,7 @@ class PartyToPartyRoute:
     async def _admit(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> Forward:
         """Refuse what may not pass, in the order: the caller's fault, the receiver's state, the content."""
         module = registry.module(request.version, request.module)
-        own_roles = caller.platform.roles_of(sender)
-        if not roles.may_call(own_roles, request.module, request.interface):
-            raise ClientError(
-                f"{sender} is registered as {_listed(own_roles)}, which does not call the {request.interface} interface of "
-                f"{request.module}."
-            )
+        own_roles = self.check_caller(request, caller, sender)
         platform = await self._receiving_platform(request, sender, receiver)
         self._check_receiver(request, own_roles, platform, receiver)
         check_ownership(request, module, sender, receiver if _has_drivers(platform, receiver) else None)

@@ -1,4 +1,4 @@
-"""Tables of routing: the URLs the hub handed out."""
+"""Tables of routing: the URLs the hub handed out, and what open routing remembers."""
 
 from datetime import datetime
 
@@ -40,3 +40,20 @@ class TicketResult(Table, table=True):
     body_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     http_status: int
     answer: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class KnownRoute(Table, table=True):
+    """Who has to do with a reservation, profile, session or authorization of `owner` (R-103, P-24)."""
+
+    __tablename__ = "known_route"
+
+    owner: str = Field(primary_key=True)
+    """The party that was asked, or whose session it is: the CPO, `NL*ABC`."""
+    kind: str = Field(primary_key=True)
+    reference_folded: str = Field(primary_key=True)
+    partner: str = Field(primary_key=True)
+    """The party that asked, or whose driver it is."""
+    ticket: str | None = None
+    """The ticket of the request that made this known; a request that was not taken takes it back."""
+    noted_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False, index=True))

@@ -24,7 +24,7 @@ from hub.delivery.outcome import Delivered, NotSent, Outcome, Unreachable
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller
-from hub.routing import repository, response_url
+from hub.routing import notes, repository, response_url
 from hub.routing.answers import relay
 from hub.routing.decide import TicketKind
 from hub.routing.repository import StoredResult, StoredTicket
@@ -79,18 +79,25 @@ class Tickets:
         response_url.check_host(url, known_urls)
         assert request.endpoint.response_url is not None
         ticket = self._ticket(TicketKind.RESPONSE_URL, message, url, self._expiry(request), request.path.strip("/"))
-        await self._store(lambda connection: repository.insert_ticket(connection, ticket))
+        now = self._clock()
+        learned = notes.of_request(request, now, ticket.expires_at)
+        await self._store(lambda connection: repository.insert_ticket(connection, ticket, learned, now))
         ours = f"{endpoint_url(self._public_url, request.module, InterfaceRole.SENDER)}/{ticket.reference}"
         return response_url.replaced(message, request.endpoint.response_url, ours), ticket
 
     async def settle(self, ticket: StoredTicket, outcome: Outcome) -> None:
         """Forget the ticket when the request certainly reached nobody; keep it where a late result may come (M-31)."""
-        if isinstance(outcome, NotSent) or (isinstance(outcome, Unreachable) and not outcome.request_was_sent):
-            try:
-                async with self._database.transaction() as connection:
+        unsent = isinstance(outcome, NotSent) or (isinstance(outcome, Unreachable) and not outcome.request_was_sent)
+        if not unsent and notes.was_taken(outcome):
+            return
+        try:
+            async with self._database.transaction() as connection:
+                if unsent:
                     await repository.delete_ticket(connection, ticket.reference)
-            except DatabaseAway:
-                return  # it expires by itself
+                else:
+                    await repository.unlearn(connection, ticket.reference, notes.ONLY_WHEN_TAKEN)
+        except DatabaseAway:
+            return  # both expire by themselves
 
     async def link(self, message: RoutedMessage, url: str) -> str:
         """A reference for a page whose URL has no offset (R-69)."""
@@ -125,7 +132,8 @@ class Tickets:
         outcome = await self._deliver(request, ticket)
         response = relay(outcome, asker=ticket.addressee, receiver=ticket.asker)
         if isinstance(outcome, Delivered):
-            await self._remember(reference, digest, StoredResult(response.http_status, response.body))
+            stored = StoredResult(response.http_status, response.body)
+            await self._remember(reference, digest, stored, taken=notes.is_taken(request.document))
         return response
 
     async def forget_expired(self) -> None:
@@ -161,10 +169,12 @@ class Tickets:
         except DatabaseAway:
             raise not_available() from None
 
-    async def _remember(self, reference: str, digest: bytes, result: StoredResult) -> None:
+    async def _remember(self, reference: str, digest: bytes, result: StoredResult, *, taken: bool) -> None:
         try:
             async with self._database.transaction() as connection:
                 await repository.insert_result(connection, reference, digest, result)
+                if not taken:
+                    await repository.unlearn(connection, reference, notes.ONLY_WHEN_TAKEN)
         except DatabaseAway:
             return  # the asker has it; a repetition would be delivered once more, which a result allows
 

@@ -22,7 +22,11 @@ from hub.parties import repository as parties
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
 from hub.parties.rows import seal_token
+from hub.routing.authorize_fan_out import AuthorizeFanOut
 from hub.routing.get_all import GetAllRoute
+from hub.routing.notes import Notes
+from hub.routing.open_routing import OpenRoutingRoute
+from hub.routing.owners import Owners
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from hub.traces.record import Traces
@@ -172,6 +176,7 @@ class Network:
     directory: Directory
     objects: KeptObjects
     later: LaterWrites
+    notes: LaterWrites
     tickets: Tickets
     keys: Keys
     policy: AgreementBook
@@ -225,8 +230,9 @@ async def network(
     deadlines: Deadlines | None = None,
     policy: DefaultPolicy = DefaultPolicy.open,
     wrap: Callable[[Database], Any] = lambda database: database,
+    fan_out: int = 0,
 ) -> AsyncIterator[Network]:
-    """`wrap` may put something between the hub and its database (an outage)."""
+    """`wrap` may put something between the hub and its database (an outage); `fan_out` eMSPs are asked about unknown tokens."""
     async with AsyncExitStack() as stack:
         pool = await open_pool(fresh.app_dsn, max_size=4, application_name="test")
         database = Database(pool)
@@ -255,6 +261,7 @@ async def network(
         shared = {"database": seen_database, "clock": lambda: time[0]}
         url = f"http://127.0.0.1:{listening.port}"
         later = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
+        notes = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
         written = Traces(_Log(traces))
         tickets = Tickets(door=door, directory=directory, traces=written, public_url=url, **shared)
         objects = KeptObjects(later=later, **shared)
@@ -266,6 +273,7 @@ async def network(
             tickets=tickets,
             cdrs=CdrJournal(later=later, alarm=alarm, public_url=url, **shared),
             objects=objects,
+            notes=Notes(notes, shared["clock"]),
             traces=written,
             public_url=url,
         )
@@ -283,6 +291,14 @@ async def network(
                 clock=lambda: time[0],
                 public_url=url,
             ),
+            open_routing=OpenRoutingRoute(
+                directory=directory,
+                route=route,
+                owners=Owners(**shared),
+                fan_out=AuthorizeFanOut(directory=directory, route=route, most=fan_out, within=timedelta(seconds=1))
+                if fan_out
+                else None,
+            ),
             tickets=tickets,
             seen=lambda platform: None,
         )
@@ -293,6 +309,7 @@ async def network(
             directory,
             objects,
             later,
+            notes,
             tickets,
             keys,
             book,

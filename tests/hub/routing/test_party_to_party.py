@@ -316,16 +316,6 @@ async def test_a_link_without_offset_waits_behind_a_ticket_of_the_asker(net: Net
     assert net.emsp.seen[-1].target == "/msp/sender/v/tokens/page/77?c=%2F"
 
 
-async def test_what_is_not_built_yet_is_refused_with_a_sentence(net: Network) -> None:
-    for method, path in (
-        ("GET", "/sender/locations/L1"),
-        ("POST", "/sender/tokens/T/authorize"),
-    ):
-        answer = await net.call(net.cpo if "locations" not in path else net.emsp, method, path)
-        assert (answer.http_status, answer.status_code) == (200, 4000)
-        assert "OCPI-to" in answer.message
-
-
 @pytest.mark.rule("R-91", "R-16")
 @pytest.mark.promise("S-28")
 async def test_charging_preferences_go_to_the_senders_interface_of_the_cpo(net: Network) -> None:
