@@ -496,7 +496,8 @@ async def test_a_party_without_an_agreement_is_not_found_and_does_not_count(hub_
         assert world.seen() == {"BE*CPX": 1}
 
 
-@pytest.mark.rule("R-83", "S-11", "M-33", "X-68")
+@pytest.mark.rule("R-83", "M-33", "X-68")
+@pytest.mark.promise("S-11")
 async def test_what_a_direct_message_is_refused_with_an_open_one_is_too(world: World) -> None:
     await location(world, world.net.cpo)
     foreign = objects.token(country_code="FR", party_id="MSX")

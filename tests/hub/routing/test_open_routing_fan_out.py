@@ -91,7 +91,7 @@ async def test_silence_of_one_that_might_know_is_4002_within_the_deadline(net: N
     assert (answer.http_status, answer.status_code) == (200, 4002)
 
 
-@pytest.mark.rule("S-10", "R-60")
+@pytest.mark.rule("R-60")
 @pytest.mark.parametrize("fields", [{"party_id": "MSP", "country_code": "DE"}, {"uid": "OTHER"}])
 async def test_nobody_answers_for_a_token_that_is_not_its_own(
     net: Network, other: Partner, fields: dict[str, str]
