@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import pytest
 
@@ -22,6 +23,14 @@ RULES = {
 }
 
 
+Markers = Mapping[str, tuple[str, ...]]
+
+
+@pytest.fixture(scope="module")
+def markers() -> Markers:
+    return collect()
+
+
 @pytest.fixture(scope="module")
 def report() -> str:
     """What the command prints, with an exit code of 0 or 1."""
@@ -30,18 +39,18 @@ def report() -> str:
     return done.stdout
 
 
-def test_no_marker_names_a_rule_nobody_knows() -> None:
+def test_no_marker_names_a_rule_nobody_knows(markers: Markers) -> None:
     known = read_rules()
     unknown = {
         node: strange
-        for node, ids in collect().items()
+        for node, ids in markers.items()
         if (strange := [id_ for id_ in ids if id_ not in known and not PROMISES.fullmatch(id_)])
     }
     assert unknown == {}
 
 
-def test_a_test_proves_few_rules() -> None:
-    assert {node: ids for node, ids in collect().items() if len(ids) > MAXIMUM_IDS} == {}
+def test_a_test_proves_few_rules(markers: Markers) -> None:
+    assert {node: ids for node, ids in markers.items() if len(ids) > MAXIMUM_IDS} == {}
 
 
 def test_exceptions_are_known_few_and_have_a_reason() -> None:
@@ -52,8 +61,8 @@ def test_exceptions_are_known_few_and_have_a_reason() -> None:
     assert len([id_ for id_ in reasons if not id_.startswith("G-")]) <= MAXIMUM_REASONS
 
 
-def test_a_rule_with_a_test_needs_no_reason() -> None:
-    proven = by_rule(collect())
+def test_a_rule_with_a_test_needs_no_reason(markers: Markers) -> None:
+    proven = by_rule(markers)
     reasons = {id_ for id_, text in read_exceptions().items() if not text.startswith(DUE)}
     assert sorted(reasons & set(proven)) == []
 
@@ -100,8 +109,8 @@ def test_the_rules_are_those_of_the_checklist() -> None:
     }
 
 
-def test_each_mutant_finds_its_text_once_and_breaks_a_rule_that_is_proven() -> None:
-    proven = by_rule(collect())
+def test_each_mutant_finds_its_text_once_and_breaks_a_rule_that_is_proven(markers: Markers) -> None:
+    proven = by_rule(markers)
     stale = [mutant for mutant in MUTANTS if (ROOT / mutant.file).read_text().count(mutant.old) != 1]
     assert stale == []
     assert [mutant.rule for mutant in MUTANTS if mutant.rule not in proven] == []

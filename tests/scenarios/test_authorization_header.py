@@ -94,7 +94,19 @@ async def test_token_a_opens_versions_and_credentials_and_nothing_else(world: Wo
             assert (answer.http_status, answer.status_code) == (401, 2000), module
 
 
-@pytest.mark.rule("X-15", "X-22")
+@pytest.mark.rule("X-15", "X-16")
+async def test_what_the_hub_sends_says_json_where_there_is_a_body_and_nothing_where_there_is_none(world: World) -> None:
+    await world.call(world.cpo, "PUT", "/receiver/sessions/NL/CPO/S1", {"id": "S1"}, to=EMSP)
+    await world.call(world.cpo, "GET", "/sender/tokens", to=EMSP)
+    [put], [get] = world.emsp.received("PUT", "sessions"), world.emsp.received("GET", "tokens")
+    assert put.headers["content-type"] == "application/json"
+    assert "content-type" not in get.headers
+    bare = {"Authorization": f"Token {encoded(world.cpo.hub_token)}"}
+    for method, path in (("GET", "/ocpi/2.2.1/credentials"), ("DELETE", "/ocpi/2.2.1/credentials")):
+        assert (await world.raw(method, path, bare)).http_status == 200
+
+
+@pytest.mark.rule("X-22")
 async def test_header_names_are_read_in_any_case(world: World) -> None:
     answer = await world.raw(
         "GET",

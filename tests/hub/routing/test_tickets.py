@@ -42,7 +42,7 @@ async def result(net: Network, url: str, body: bytes = b'{"result":"ACCEPTED"}',
     return await net.call(options.pop("sender", net.cpo), "POST", url, body, **options)
 
 
-@pytest.mark.rule("M-28", "M-29", "R-73", "R-77", "M-34", "Y-15")
+@pytest.mark.rule("M-28", "M-29", "R-73", "R-77", "M-34", "Y-19")
 async def test_a_command_gets_our_url_and_its_result_reaches_theirs(net: Network) -> None:
     net.cpo.answer = lambda seen: accepted({"result": "ACCEPTED", "timeout": 30})
     url = await started(net)
