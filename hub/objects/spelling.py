@@ -1,7 +1,8 @@
 """JSON opened only as far as a change needs, every value it does not touch kept as it was spelled. Pure.
 
 What comes out of `read` looks like decoded JSON to `ocpi_modules.patch`: dicts, lists, strings and None. Values nobody has to
-look into are raw bytes; strings remember their bytes. `write` puts the same bytes back; only white space may change.
+look into are raw bytes; objects, arrays and strings remember theirs. `write` puts the same bytes back for all that was not made
+anew; in what was, only white space between members may change.
 """
 
 from collections.abc import Collection
@@ -26,12 +27,26 @@ class Text(str):
         return text
 
 
+class Members(dict[str, Any]):
+    """An object and the bytes it was spelled with, as long as nobody made another one of it."""
+
+    raw: bytes
+
+
+class Entries(list[Any]):
+    """An array and the bytes it was spelled with."""
+
+    raw: bytes
+
+
 def read(body: bytes, arrays: Collection[str], texts: Collection[str]) -> Spelled:
     """The object in `body`; `arrays` are opened down to the members of their entries, `texts` are read as strings.
 
     Raises NotJson when it is no object.
     """
-    return {name: _open(name, bytes(raw), arrays, texts) for name, raw in json.members(body).items()}
+    opened = Members((name, _open(name, bytes(raw), arrays, texts)) for name, raw in json.members(body).items())
+    opened.raw = body
+    return opened
 
 
 def write(value: Any) -> bytes:
@@ -39,7 +54,7 @@ def write(value: Any) -> bytes:
     match value:
         case None:
             return b"null"
-        case Text():
+        case Text() | Members() | Entries():
             return value.raw
         case dict():
             return b"{" + b",".join(json.encode(name) + b":" + write(item) for name, item in value.items()) + b"}"
@@ -53,8 +68,9 @@ def _open(name: str, raw: bytes, arrays: Collection[str], texts: Collection[str]
     if raw == b"null":
         return None
     if raw[:1] == b"[":
-        entries = _ARRAY.decode(raw)
-        return [_entry(name, bytes(entry), arrays, texts) for entry in entries]
+        entries = Entries(_entry(name, bytes(entry), arrays, texts) for entry in _ARRAY.decode(raw))
+        entries.raw = raw
+        return entries
     return Text.of(raw) if raw[:1] == b'"' and name in texts else raw
 
 
