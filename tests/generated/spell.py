@@ -22,7 +22,7 @@ def spell(value: Any, random: Random, *, hostile: float = 0.3) -> bytes:
     decides about all of it: a spelling need not shrink.
     """
     random = Random(random.getrandbits(32))
-    return (_space(random, hostile) + _spell(value, random, hostile) + _space(random, hostile)).encode()
+    return (_space(random, hostile) + _spell(value, random, hostile) + _space(random, hostile)).encode("utf-8", "surrogatepass")
 
 
 def _spell(value: Any, random: Random, hostile: float) -> str:
@@ -76,7 +76,7 @@ def _plain(character: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be")
+    units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))
 
 
