@@ -58,7 +58,7 @@ def test_targets_commands_and_users() -> None:
 def test_the_programs_know_the_commands_of_the_images() -> None:
     from typer.main import get_command
 
-    from cpo_adapter.__main__ import app as adapter
+    from cpo_adapter.__main__ import cli as adapter
     from hub.__main__ import app as hub
 
     assert {"serve", "migrate"} <= set(get_command(hub).commands) & set(get_command(adapter).commands)

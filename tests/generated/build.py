@@ -1,4 +1,4 @@
-"""Valid objects of any schema, drawn from a `random.Random`: Hypothesis hands over one it can shrink, the fuzz run a seeded one."""
+"""Valid objects of any schema, drawn from a `random.Random`: Hypothesis brings one it can shrink, the fuzz run a seeded one."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -12,7 +12,7 @@ from ocpi_modules import headers as names
 from ocpi_modules import roles
 from ocpi_modules.message import PartyId
 from ocpi_modules.registry import MODULES
-from ocpi_modules.spec import Endpoint, InterfaceRole, Kind, Method, ModuleID, ModuleSpec, Partial, Place, Role
+from ocpi_modules.spec import Endpoint, Kind, Method, ModuleID, ModuleSpec, Partial, Place, Role
 from ocpi_modules.tokens.enums import TokenType
 from tests.generated.build import build, build_changes
 from tests.generated.platforms import Platform, authorization
@@ -243,7 +243,7 @@ def _list_query(random: Random) -> list[tuple[str, str]]:
 def _document(relation: Relation, fixed: dict[str, Any], random: Random) -> Any:
     endpoint, spec = relation.endpoint, relation.spec
     body = endpoint.bodies.get(fixed.pop("command", ""), endpoint.body)
-    if body is None or endpoint.body_optional and random.random() < 0.3:
+    if body is None or (endpoint.body_optional and random.random() < 0.3):
         return None
     if isinstance(body, UnionType):
         body = random.choice(get_args(body))

@@ -3,7 +3,7 @@
     python -m tests.generated.fuzz --requests 100000 --seed 1
 
 A request counts as passed when nothing was broken in it on purpose, the token was taken, and the hub answered 1xxx or relayed a
-partner's answer. Unhandled is HTTP 500, a 3000 of the hub's own, no answer, an answer that is no envelope, and a crash in the log.
+partner's answer. Unhandled is HTTP 500, a 3000 of the hub's own, no answer, an answer without an envelope, a crash in the log.
 """
 
 import argparse

@@ -21,8 +21,10 @@ BODIES = (
 QUERIES = (
     "offset=-1", "limit=0", "limit=99999999999999999999", "offset=99999999999999999999", "offset=1&offset=2", "limit=%00",
     "date_from=yesterday", "date_to=2026-01-01T00:00:00%2B02:00", "date_from=0001-01-01T00:00:00Z&date_to=9999-12-31T23:59:59Z",
-    "%ff=%fe", "a=" + "b" * 5000, "&&&===", "hub_after=AAAA", "hub_after=%F0%9F%9A%97", "hub_to=NL*CPO", "hub_to=***", "hub_link=x",
-    "type=", "type=NOTHING", "duration=x&response_url=http://127.0.0.1/", "response_url=", "limit=%D9%A1", "hub_link=%00&offset=1",
+    "%ff=%fe", "a=" + "b" * 5000, "&&&===", "hub_after=AAAA", "hub_after=%F0%9F%9A%97", "hub_to=NL*CPO", "hub_to=***",
+    "hub_link=x",
+    "type=", "type=NOTHING", "duration=x&response_url=http://127.0.0.1/", "response_url=", "limit=%D9%A1",
+    "hub_link=%00&offset=1",
     "offset=9223372036854775807&limit=100", "offset=2147483648", "date_from=9999-12-31T23:59:59.999999999Z", "hub_link=%E2%82%AC",
 )  # fmt: skip
 SEGMENTS = (

@@ -1,4 +1,4 @@
-"""Partner platforms of a fuzz run: plain sockets that register with the hub and answer what a seed says, now and then nonsense."""
+"""Partner platforms of a fuzz run: plain sockets that register with the hub and answer what a seed says, at times nonsense."""
 
 import asyncio
 import base64

@@ -22,7 +22,9 @@ def spell(value: Any, random: Random, *, hostile: float = 0.3) -> bytes:
     decides about all of it: a spelling need not shrink.
     """
     random = Random(random.getrandbits(32))
-    return (_space(random, hostile) + _spell(value, random, hostile) + _space(random, hostile)).encode("utf-8", "surrogatepass")
+    return (_space(random, hostile) + _spell(value, random, hostile) + _space(random, hostile)).encode(
+        "utf-8", "surrogatepass"
+    )
 
 
 def _spell(value: Any, random: Random, hostile: float) -> str:

@@ -129,6 +129,6 @@ def test_a_splice_replaces_one_member_and_leaves_every_other_byte(
 
 @pytest.mark.parametrize("text", ['{"a" :\n1.10 , "b":[ 1E2,"\\u0041"]}', "{ }", '{"a\\u0062":null}'])
 def test_spelled_members_are_read_as_they_stand(text: str) -> None:
-    decoded = {name: raw for name, raw in raw_json.members(text).items()}
+    decoded = dict(raw_json.members(text))
     assert all(raw in text for raw in decoded.values())
     assert list(decoded) == list(json.decode(text.encode()))

@@ -107,7 +107,7 @@ async def test_a_put_arrives_byte_for_byte_and_its_copy_is_kept_so(net: Network,
 @FEW
 @given(random=RANDOM, module=st.sampled_from(["locations", "sessions", "tokens"]))
 async def test_a_patch_arrives_byte_for_byte(net: Network, random: Random, module: str) -> None:
-    schema, _, id_field = PUSHED[module]
+    schema, _, _ = PUSHED[module]
     document, path = an_object(random, module)
     fixed = {"type": document["type"]} if module == "tokens" else {}
     fixed |= {"cdr_token": document["cdr_token"]} if module == "sessions" else {}

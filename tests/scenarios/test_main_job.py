@@ -15,7 +15,7 @@ from tests.support.ledger import charges
 
 ROOT = Path(__file__).parent.parent.parent
 
-# By hand, for 1.05 kWh and some seconds of parking: FLAT 0.50; 1.05 kWh are 1.1 kWh in steps of 100 Wh at 0.49 = 0.539; one step of
+# By hand, for 1.05 kWh and some seconds of parking: FLAT 0.50; 1.1 kWh in steps of 100 Wh at 0.49 = 0.539; one step of
 # five minutes at 6.00 an hour = 0.50. Together 1.539, with 21 % VAT 1.86219.
 EXCL_VAT = Decimal("1.539")
 INCL_VAT = Decimal("1.8622")
