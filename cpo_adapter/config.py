@@ -17,6 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from cpo_adapter import site_checks
 from ocpi_modules import json
 from ocpi_modules.locations.schemas import Location
 from ocpi_modules.message import PartyId
@@ -94,10 +95,16 @@ def load(path: Path, party: PartyId) -> Site:
     wrong = [
         f"{path}: {name} is not known; known are business_details, tariffs, locations, chargers." for name in unknown
     ]
+    wrong += [f"ADAPTER_CONFIG: {sentence}" for sentence in site_checks.misshapen(document)]
+    if wrong:
+        raise ConfigError(wrong)
     owner = {"country_code": party.country_code, "party_id": party.party_id}
     tariffs = [{**owner, "last_updated": NEVER, **tariff} for tariff in document.get("tariffs", [])]
     locations = [_location({**owner, **location}) for location in document.get("locations", [])]
     wrong += _mistakes(Tariff, "tariffs", tariffs) + _mistakes(Location, "locations", locations)
+    if wrong:
+        raise ConfigError(wrong)
+    wrong = [f"ADAPTER_CONFIG: {sentence}" for sentence in site_checks.contradictions(party, tariffs, locations)]
     if wrong:
         raise ConfigError(wrong)
     site = Site(
@@ -108,10 +115,19 @@ def load(path: Path, party: PartyId) -> Site:
     )
     wrong = _unknown_tariffs(site)
     places = tuple(_places(site, document.get("chargers", []), wrong))
+    listed = ((p.charger_id, p.connector_id, f"{p.location_id} {p.evse_uid} {p.ocpi_connector_id}") for p in places)
+    chargers = tuple(charger["charger_id"] for charger in document.get("chargers", []))
+    wrong += [f"ADAPTER_CONFIG: {sentence}" for sentence in site_checks.places_twice(listed, chargers)]
+    wrong += [
+        f"ADAPTER_CONFIG: EVSE {p.evse_uid} has no evse_id; a CDR needs it." for p in places if not _has_id(site, p)
+    ]
     if wrong:
         raise ConfigError(wrong)
-    chargers = tuple(charger["charger_id"] for charger in document.get("chargers", []))
     return Site(site.party, site.business_details, site.locations, site.tariffs, places, chargers)
+
+
+def _has_id(site: Site, place: Place) -> bool:
+    return "evse_id" in site.evse(place)
 
 
 def _read(path: Path) -> Any:

@@ -11,6 +11,7 @@ from ocpi_modules.message import PartyId
 from tests.cpo_adapter.running_adapter import KEY, SITE
 
 PARTY = PartyId("NL", "ABC")
+PLACE = {"connector_id": 1, "location_id": "LOC1", "evse_uid": "E1"}
 ENVIRONMENT = {
     "ADAPTER_COUNTRY_CODE": "NL",
     "ADAPTER_PARTY_ID": "ABC",
@@ -52,12 +53,82 @@ def test_a_site_may_be_written_in_toml(tmp_path: Path) -> None:
         ({"sites": []}, "sites is not known"),
         ({"tariffs": []}, "names the tariff T1"),
         ({"tariffs": [{"id": "T1"}]}, "tariffs[0]: currency"),
-        ({"chargers": [{"charger_id": "CP-1", "evses": [{"connector_id": 1, "location_id": "LOC9"}]}]}, "CP-1"),
+        ({"chargers": [{"charger_id": "CP-1", "evses": [{**PLACE, "location_id": "LOC9"}]}]}, "CP-1"),
     ],
 )
 def test_a_wrong_site_is_refused_with_the_field(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
     with pytest.raises(config.ConfigError, match=words.replace("[", r"\[")):
         config.load(written(tmp_path, **changed), PARTY)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"tariffs": {}}, "tariffs must be a list"),
+        ({"tariffs": [1]}, "tariffs[0] must be an object"),
+        ({"locations": [{"id": "L", "evses": 5}]}, "locations[0].evses must be a list"),
+        ({"locations": [{"evses": [{"connectors": ["x"]}]}]}, "locations[0].evses[0].connectors[0] must be an object"),
+        ({"chargers": 5}, "chargers must be a list"),
+        ({"chargers": [{}]}, "chargers[0].charger_id must be"),
+        ({"chargers": [{"charger_id": "A", "evse": []}]}, "chargers[0].evse is not known"),
+        ({"chargers": [{"charger_id": "A", "evses": [{"connector_id": "x"}]}]}, "chargers[0].evses[0].connector_id"),
+        ({"chargers": [{"charger_id": "A", "evses": [{"connector_id": 0}]}]}, "1 or more"),
+        ({"chargers": [{"charger_id": "A", "evses": [{"max_power_w": "lots"}]}]}, "max_power_w must be"),
+        ({"business_details": 5}, "business_details must be an object"),
+    ],
+)
+def test_a_site_of_the_wrong_shape_is_refused_with_the_field(
+    tmp_path: Path, changed: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(written(tmp_path, **changed), PARTY)
+    assert words in str(refused.value)
+
+
+def changed_site(change: str) -> dict[str, Any]:
+    site: dict[str, Any] = json.loads(json.dumps(SITE, default=float))
+    tariff, location, charger = site["tariffs"][0], site["locations"][0], site["chargers"][0]
+    component = tariff["elements"][0]["price_components"][0]
+    match change:
+        case "tariff twice":
+            site["tariffs"].append({**tariff, "id": tariff["id"].lower()})
+        case "location twice":
+            site["locations"].append(location)
+        case "evse twice":
+            location["evses"].append(location["evses"][0])
+        case "charger twice":
+            site["chargers"].append({"charger_id": charger["charger_id"].lower()})
+        case "connector twice":
+            charger["evses"].append({**charger["evses"][1], "connector_id": charger["evses"][0]["connector_id"]})
+        case "place twice":
+            site["chargers"].append({**charger, "charger_id": "CP-ELSE"})
+        case "foreign tariff":
+            tariff["party_id"] = "XYZ"
+        case "no step":
+            component["step_size"] = 0
+        case "no evse_id":
+            del location["evses"][0]["evse_id"]
+    return site
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("tariff twice", "tariffs: the id t1 is given 2 times"),
+        ("location twice", "locations: the id loc1 is given 2 times"),
+        ("evse twice", "the EVSE uid e1 is given 2 times"),
+        ("charger twice", "the charger_id cp-1 is given 2 times"),
+        ("connector twice", "connector 1 of cp-1 is given 2 times"),
+        ("place twice", "the place loc1 e1 1 is given 2 times"),
+        ("foreign tariff", "belongs to NL*XYZ, not to NL*ABC"),
+        ("no step", "cannot be priced: "),
+        ("no evse_id", "has no evse_id"),
+    ],
+)
+def test_a_site_that_could_bill_wrongly_is_refused(tmp_path: Path, change: str, words: str) -> None:
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(written(tmp_path, **changed_site(change)), PARTY)
+    assert words in str(refused.value)
 
 
 @pytest.mark.parametrize(
