@@ -20,7 +20,7 @@ from cpo_adapter.charging.events import (
     TokenAnswer,
 )
 from cpo_adapter.charging.stored import dump
-from cpo_adapter.charging.transaction import Opening
+from cpo_adapter.charging.transaction import Opening, repaired
 from cpo_adapter.config import Site
 from cpo_adapter.numbers import permuted
 from cpo_adapter.party.authorize import REFUSED, Authorized, Authorizer, cdr_token
@@ -96,7 +96,8 @@ class StoredFacts:
     async def started(self, fact: Started) -> StartAnswer:
         """Sent twice it gets the same answer (R18); another one on an open connector is true as well (R19)."""
         async with self._database.connection() as connection:
-            known = await repository.charge_by_start(connection, facts.start_key(fact))
+            key = await _start_key(connection, fact)
+            known = await repository.charge_by_start(connection, key)
         if known is not None:
             await self._transactions.find(fact.charger_id.casefold(), known["transaction_id"])
             return facts.read_answer(known["answer"])
@@ -110,7 +111,7 @@ class StoredFacts:
             number = permuted(self._number_key, await repository.next_transaction_number(connection))
         answer = StartAnswer(number, decided.answer)
         opening = await self._opening(fact, number, decided)
-        return await self._transactions.begin(opening, fact, answer, self._clock())
+        return await self._transactions.begin(opening, fact, key, answer, self._clock())
 
     async def sampled(self, fact: Sampled) -> None:
         """Samples of no known transaction change nothing and end nothing (R42)."""
@@ -172,6 +173,14 @@ class StoredFacts:
             transaction_id=number,
             refused=refused,
         )
+
+
+async def _start_key(connection: repository.Connection, fact: Started) -> str:
+    """What tells this start from others, also of a charger whose clock stands still (R18, R23)."""
+    if repaired(fact).raw_at is None:
+        return facts.start_key(fact)
+    finished = await repository.count_finished(connection, fact.charger_id.casefold(), fact.connector_id)
+    return facts.start_key(fact, finished)
 
 
 def _may_end(live: Live, stop: Stopped) -> bool:

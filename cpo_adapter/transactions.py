@@ -102,10 +102,10 @@ class Transactions:
             transaction = apply(transaction, load(body))
         return transaction
 
-    async def begin(self, opening: Opening, fact: Started, answer: StartAnswer, now: datetime) -> StartAnswer:
-        """Store a new transaction with its first fact; the answer that counts, which is an earlier one for a start sent
-        twice (R18). Raises DatabaseAway."""
-        key, charger_key = facts.start_key(fact), fact.charger_id.casefold()
+    async def begin(self, opening: Opening, fact: Started, key: str, answer: StartAnswer, now: datetime) -> StartAnswer:
+        """Store a new transaction with its first fact; the answer that counts, which is an earlier one for a start with the
+        same `key`, sent twice (R18). Raises DatabaseAway."""
+        charger_key = fact.charger_id.casefold()
         state = REFUSED if opening.refused else OPEN
         session_id = UUID(opening.session_id)
         async with self._database.transaction() as connection:

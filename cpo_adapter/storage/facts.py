@@ -15,8 +15,12 @@ def fact_key(fact: Fact) -> str:
     return hashlib.sha256(msgspec.json.encode([type(fact).__name__, said])).hexdigest()
 
 
-def start_key(fact: Started) -> str:
-    """Charger, connector, tag, time and meter: one StartTransaction, however often it is sent (R18)."""
+def start_key(fact: Started, finished: int = 0) -> str:
+    """Charger, connector, tag, time and meter: one StartTransaction, however often it is sent (R18).
+
+    `finished` counts the finished transactions of the connector and matters where the charger's clock tells nothing: a clock
+    that stands still says the same at each start, but nobody starts again what was stopped.
+    """
     said = [
         fact.charger_id.casefold(),
         fact.connector_id,
@@ -24,7 +28,7 @@ def start_key(fact: Started) -> str:
         fact.at,
         fact.meter_start.normalize(),
     ]
-    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
+    return hashlib.sha256(msgspec.json.encode([*said, finished] if finished else said)).hexdigest()
 
 
 def write_answer(answer: StartAnswer) -> bytes:

@@ -299,6 +299,16 @@ async def charge_by_start(connection: Connection, start_key: str) -> Row | None:
     return await connection.fetchrow("SELECT * FROM charge WHERE start_key = $1", start_key)
 
 
+async def count_finished(connection: Connection, charger_key: str, connector_id: int) -> int:
+    """How many transactions of a connector began and are over."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM charge WHERE charger_key = $1 AND connector_id = $2 AND state NOT IN ('OPEN', 'REFUSED')",
+        charger_key,
+        connector_id,
+    )
+    return count
+
+
 async def charge_by_number(connection: Connection, charger_key: str, transaction_id: int) -> Row | None:
     """A transaction by the number its own charger knows; another charger's number finds nothing (S-48)."""
     return await connection.fetchrow(

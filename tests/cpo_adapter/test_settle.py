@@ -139,6 +139,26 @@ async def test_a_second_stop_with_other_values_makes_no_second_cdr(
     assert kept == 3
 
 
+async def test_a_charger_whose_clock_stands_still_gets_a_transaction_for_each_charge(
+    adapter: Adapter, clock: Clock, adapter_database: FreshDatabase
+) -> None:
+    """Same tag, same meter, same 1970: only a start that was not stopped is the same one (R18, R23)."""
+    facts, stuck = facts_of(adapter), datetime(1970, 1, 1, tzinfo=UTC)
+    numbers = []
+    for minutes in (0, 60):
+        clock.now = at(minutes)
+        start = Started("CP-1", 1, "DRIVER01", Decimal(0), stuck, clock.now)
+        number = (await facts.started(start)).transaction_id
+        assert (await facts.started(start)).transaction_id == number
+        clock.now = at(minutes + 30)
+        await facts.stopped(Stopped("CP-1", number, Decimal(5000), stuck, clock.now))
+        clock.now = at(minutes + 40)
+        await adapter.settler.settle_due()
+        numbers.append(number)
+    assert len(set(numbers)) == 2
+    assert [state for state, _ in await states(adapter_database)] == ["DONE", "DONE"]
+
+
 @pytest.mark.promise("S-48")
 async def test_a_charger_cannot_stop_the_transaction_of_another(adapter: Adapter, clock: Clock) -> None:
     facts = facts_of(adapter)
