@@ -3,8 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
 ONLY ?=
+REQUESTS ?= 100000
+SEED ?= 1
 
-.PHONY: demo test lint bench openapi coverage-of-rules mutants lock clean
+.PHONY: demo test lint bench openapi coverage-of-rules mutants fuzz lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/ocpi-hub demo $(DEMO_ARGS)
@@ -28,6 +30,9 @@ coverage-of-rules: $(VENV)/.installed
 
 mutants: $(VENV)/.installed
 	@$(BIN)/python -m tests.rules.mutate
+
+fuzz: $(VENV)/.installed
+	@$(BIN)/python -m tests.generated.fuzz --requests $(REQUESTS) --seed $(SEED)
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
