@@ -57,6 +57,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, guard: Guard, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.app = self._announcing_the_end(self.app)
         self._guard = guard
         self._limits = guard.limits
         self._deadline: asyncio.TimerHandle | None = None
@@ -170,6 +171,22 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._write_deadline is not None:
             self._write_deadline.cancel()
             self._write_deadline = None
+
+    def _announcing_the_end(self, app: Any) -> Any:
+        """`Connection: close` on an answer that overtakes its request's body: nothing more is read after it."""
+
+        async def announcing(scope: Any, receive: Any, send: Any) -> None:
+            async def announced(message: Any) -> None:
+                ends = message["type"] == "http.response.start" and self._in_body and not self.pipeline
+                await send(
+                    message | {"headers": [*message.get("headers", ()), (b"connection", b"close")]} if ends else message
+                )
+                if ends:
+                    self.cycle.keep_alive = True  # `on_response_complete` lingers, which loses no answer to a reset
+
+            await app(scope, receive, announced)
+
+        return announcing
 
     def on_response_complete(self) -> None:
         was_last = not self.pipeline

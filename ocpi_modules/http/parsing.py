@@ -104,9 +104,12 @@ def read_params(query: str) -> dict[str, str]:
 
 def _decoded(text: str, *, date: bool = False) -> str:
     try:
-        return unquote(text, errors="strict").replace(" ", "+") if date else unquote_plus(text, errors="strict")
+        decoded = unquote(text, errors="strict").replace(" ", "+") if date else unquote_plus(text, errors="strict")
     except UnicodeDecodeError:
         raise InvalidParameters("The query is not UTF-8.") from None
+    if "\x00" in decoded:
+        raise InvalidParameters("The query holds the character NUL (%00), which no partner can store.")
+    return decoded
 
 
 def check_content(headers: Mapping[str, str]) -> None:

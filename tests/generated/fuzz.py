@@ -9,12 +9,14 @@ partner's answer. Unhandled is HTTP 500, a 3000 of the hub's own, no answer, an 
 import argparse
 import asyncio
 import contextlib
+import itertools
+import math
 import re
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +34,7 @@ from tests.support.raw_http import RawConnection, raw_server
 CONNECTIONS = 12
 PATIENCE_SECONDS = 60.0
 _LINK = re.compile(r"<https?://[^/]+(/[^>]*)>")
-_CRASHES = ("request crashed", "write failed", "Traceback (most recent call last)")
+_CRASHED = re.compile(r"request crashed|write failed|Traceback|\"reason\": \"\w+(Error|Exception)\"")
 
 
 @dataclass
@@ -100,22 +102,23 @@ def _shown(call: Call) -> str:
     return f"call {call.number}, broken: {', '.join(call.faults) or 'nothing'}\n  " + head.replace("\r\n", "\n  ")
 
 
-async def fuzz(hub: HubProcess, platforms: list[Platform], requests: int, seed: int) -> Report:
-    """Send calls 0 to `requests` over some connections at once."""
+async def fuzz(
+    hub: HubProcess, platforms: list[Platform], requests: int, seed: int, seconds: float = math.inf
+) -> Report:
+    """Send calls 0 to `requests` over some connections at once, as many of them as fit into `seconds`."""
     generator, report = Generator(platforms, seed, break_it), Report()
-    numbers = iter(range(requests))
     begun = time.monotonic()
+    numbers = itertools.takewhile(lambda number: time.monotonic() - begun < seconds, range(requests))
     await asyncio.gather(*(_work(hub.port, generator, numbers, report) for _ in range(CONNECTIONS)))
     report.seconds = time.monotonic() - begun
     log = hub.log.read_text(errors="replace")
-    for words in _CRASHES:
-        report.unhandled += [f"the hub's log: {line}" for line in log.splitlines() if words in line]
+    report.unhandled += [f"the hub's log: {line}" for line in log.splitlines() if _CRASHED.search(line)]
     return report
 
 
-async def _work(port: int, generator: Generator, numbers: "iter[int]", report: Report) -> None:  # type: ignore[valid-type]
+async def _work(port: int, generator: Generator, numbers: Iterator[int], report: Report) -> None:
     connection: RawConnection | None = None
-    for number in numbers:  # type: ignore[attr-defined]
+    for number in numbers:
         call = generator.call(number)
         try:
             connection = connection or await _connect(port)
@@ -186,21 +189,22 @@ async def registered(hub: HubProcess, seed: int) -> AsyncIterator[list[Platform]
         yield platforms
 
 
-async def run(hub: HubProcess, requests: int, seed: int) -> Report:
+async def run(hub: HubProcess, requests: int, seed: int, seconds: float = math.inf) -> Report:
     """Register, and fuzz; the hub serves already."""
     async with registered(hub, seed) as platforms:
-        return await fuzz(hub, platforms, requests, seed)
+        return await fuzz(hub, platforms, requests, seed, seconds)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.generated.fuzz")
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="send no more after this time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, open_embedded(Path(name) / "database", FAST):
         hub = HubProcess(Path(name), f"embedded:{name}/database", HUB_DEFAULT_POLICY="open")
         with hub.serving():
-            report = asyncio.run(run(hub, given.requests, given.seed))
+            report = asyncio.run(run(hub, given.requests, given.seed, given.seconds))
     print("\n".join(report.lines()))
     return 1 if report.unhandled or report.passed * 2 < report.requests else 0
 

@@ -281,3 +281,20 @@ async def test_workers_share_a_port_by_inherited_sockets_which_a_second_copy_is_
     for bound in sockets:
         bound.close()
     bind("127.0.0.1", port).close()
+
+
+async def test_an_answer_given_before_the_whole_body_came_says_that_it_ends_the_connection(serving: Serving) -> None:
+    async with serving() as listening, connected(listening.port) as raw:
+        await raw.send(b"POST /ocpi/2.2.1/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + b"x" * 1000)
+        status, headers, _ = await raw.answer(3)
+        assert (status, headers.get("connection")) == (404, "close")
+        await raw.send(b"x" * 1000)
+        assert await raw.rest(15) == b""
+
+
+async def test_an_answer_after_the_whole_body_keeps_the_connection(serving: Serving) -> None:
+    async with serving() as listening, connected(listening.port) as raw:
+        for _ in range(2):
+            await raw.send(b"POST /ocpi/2.2.1/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd")
+            status, headers, _ = await raw.answer(3)
+            assert (status, headers.get("connection")) == (404, None)

@@ -358,3 +358,11 @@ async def test_every_url_of_the_documents_is_one_the_dispatcher_knows(serving: S
             assert (await ask(url)).http_status == 200
     assert [end["role"] for end in endpoints if end["identifier"] == "credentials"] == ["SENDER"]
     assert len(lists) == 2
+
+
+@pytest.mark.parametrize("query", ["type=%00", "hub_link=a%00b", "%00=x", "date_from=%00"])
+async def test_a_nul_in_the_query_is_refused(serving: Serving, recorder: Recorder, query: str) -> None:
+    async with serving() as listening:
+        answer = await ask(listening.url, "GET", f"/ocpi/2.2.1/receiver/chargingprofiles/S1?{query}")
+    assert (answer.http_status, status_code(answer)) == (200, 2001)
+    assert recorder.requests == []
