@@ -267,6 +267,7 @@ def test_a_string_of_full_length_is_right(row: dict[str, str]) -> None:
 
 
 @given([row for row in FIELDS if row["type"].startswith("CiString") and row["cardinality"] in "1?"])
+@pytest.mark.rule("Y-01")
 def test_a_cistring_is_printable_ascii(row: dict[str, str]) -> None:
     assert only(row, "Å") == [row["field"]]
 
