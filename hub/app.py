@@ -17,7 +17,11 @@ from hub.clearing.pages import CdrShelves
 from hub.clientinfo.status import ClientInfoStatus
 from hub.clientinfo.still_alive import StillAlive
 from hub.db.engine import Database, open_pool
+from hub.delivery.audience import Audience
+from hub.delivery.missed import MissedSessions
 from hub.delivery.send import DoorOut
+from hub.delivery.store import PostgresStore
+from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
 from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
@@ -25,9 +29,11 @@ from hub.objects.later import LaterWrites
 from hub.objects.pages import Pages
 from hub.own_modules import OwnModules
 from hub.parties.directory import Directory
+from hub.parties.platforms import Platform
 from hub.registration.handshake import HubIdentity, Registration
 from hub.registration.renewals import Renewals
 from hub.routing.authorize_fan_out import AuthorizeFanOut
+from hub.routing.broadcast_push import BroadcastPushRoute
 from hub.routing.get_all import GetAllRoute
 from hub.routing.notes import Notes
 from hub.routing.open_routing import OpenRoutingRoute
@@ -104,6 +110,13 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     later = LaterWrites(database)
     notes = LaterWrites(database)
     policy = Policy(DefaultPolicy(settings.default_policy), book)
+    objects = KeptObjects(database=database, clock=clock, later=later)
+    delivery = DeliveryWorker(
+        store=PostgresStore(database), audience=Audience(directory, policy), door=door, alarm=_alarms.error
+    )
+    broadcast_push = BroadcastPushRoute(
+        hub_party=settings.hub_party, database=database, objects=objects, clock=clock, told=delivery.told
+    )
     route = PartyToPartyRoute(
         directory=directory,
         policy=policy,
@@ -112,8 +125,9 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         cdrs=CdrJournal(
             database=database, clock=clock, public_url=settings.public_url, later=later, alarm=_alarms.error
         ),
-        objects=KeptObjects(database=database, clock=clock, later=later),
         notes=Notes(notes, clock),
+        objects=objects,
+        missed=MissedSessions(objects),
         traces=traces,
         public_url=settings.public_url,
     )
@@ -135,14 +149,20 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         owners=Owners(database, clock),
         fan_out=AuthorizeFanOut(directory=directory, route=route, most=most) if most else None,
     )
+
+    def seen(platform: Platform) -> None:
+        status.seen(platform)
+        delivery.heard(platform)
+
     handler = HubHandler(
         directory=directory,
         own_modules=own,
         party_to_party=route,
+        broadcast_push=broadcast_push,
         get_all=get_all,
         open_routing=open_routing,
         tickets=tickets,
-        seen=status.seen,
+        seen=seen,
     )
     watchdog = Watchdog()
     background = Background(
@@ -154,6 +174,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "still alive": StillAlive(directory, client, status, clock).run,
             "later writes": later.run,
             "notes": notes.run,
+            "delivery": delivery.run,
             "expired tickets": tickets.forget_expired,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller, Platform
+from hub.routing.broadcast_push import BroadcastPushRoute
 from hub.routing.decide import (
     BroadcastPush,
     GetAll,
@@ -46,6 +47,7 @@ class HubHandler:
         party_to_party: PartyToPartyRoute,
         get_all: GetAllRoute,
         open_routing: OpenRoutingRoute,
+        broadcast_push: BroadcastPushRoute,
         tickets: Tickets,
         seen: Callable[[Platform], None],
     ) -> None:
@@ -54,6 +56,7 @@ class HubHandler:
         self._party_to_party = party_to_party
         self._get_all = get_all
         self._open_routing = open_routing
+        self._broadcast_push = broadcast_push
         self._tickets = tickets
         self._seen = seen
 
@@ -81,7 +84,7 @@ class HubHandler:
             case PartyToParty(receiver):
                 return await self._party_to_party.forward(request, caller, _sender(caller), receiver)
             case BroadcastPush():
-                raise HubError("This hub does not offer Broadcast Push yet; name one receiver in the OCPI-to headers.")
+                return await self._broadcast_push.accept(request, caller, _sender(caller))
             case GetAll():
                 return await self._get_all.page(request, caller, _sender(caller))
             case OwnCopy():

@@ -28,6 +28,8 @@ class Refused:
     headers: Mapping[str, str]
     body: bytes
     answer: Answer
+    retry_after: float | None = None
+    """Seconds the receiver asks to be left alone."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Garbled:
 
     http_status: int
     reason: str
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Unreachable:
 
     reason: str
     request_was_sent: bool = False
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def classify(received: Received) -> Outcome:
         return Garbled(status, f"The receiver redirected with HTTP {status}, which is not followed.")
     if answer.succeeded and status not in (404, 405):
         return Garbled(status, f"The receiver answered HTTP {status} with the OCPI success code {answer.status_code}.")
-    return Refused(status, received.headers, received.body, answer)
+    return Refused(status, received.headers, received.body, answer, _retry_after(received))
 
 
 def may_have_arrived(outcome: Outcome) -> bool:
@@ -119,10 +123,18 @@ def may_have_arrived(outcome: Outcome) -> bool:
 def _not_ocpi(received: Received) -> Outcome:
     status = received.http_status
     if status in _GATEWAY_FAILURES:
-        return Unreachable(f"The receiver's gateway answered HTTP {status}.", request_was_sent=True)
+        return Unreachable(f"The receiver's gateway answered HTTP {status}.", True, _retry_after(received))
     if 300 <= status < 400:
         return Garbled(status, f"The receiver redirected with HTTP {status}, which is not followed.")
-    return Garbled(status, f"The receiver answered HTTP {status} without an OCPI envelope: {excerpt(received.body)}.")
+    reason = f"The receiver answered HTTP {status} without an OCPI envelope: {excerpt(received.body)}."
+    return Garbled(status, reason, _retry_after(received))
+
+
+def _retry_after(received: Received) -> float | None:
+    """Only the form in seconds, and only where it is meant so; a date would trust the receiver's clock (Q-06)."""
+    value = received.headers.get("retry-after", "").strip()
+    asked = received.http_status in (429, 503) and value.isascii() and value.isdecimal() and len(value) < 10
+    return int(value) if asked else None
 
 
 def excerpt(body: bytes) -> str:

@@ -30,6 +30,8 @@ class Deadlines:
 
     direct: float = 30.0
     authorize: float = 8.0
+    push: float = 10.0
+    """A push the hub makes on its own account, nobody waiting for the answer."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,13 @@ class DoorOut:
         self._deadlines = deadlines or Deadlines()
         self._report = report
 
-    async def send(self, message: RoutedMessage, platform: Platform) -> Outcome:
-        """Make one attempt; never raises for what a partner or the network does."""
+    async def send(self, message: RoutedMessage, platform: Platform, *, push: bool = False) -> Outcome:
+        """Make one attempt; never raises for what a partner or the network does. `push`: with the deadline of a delivery."""
         url = message.url or _endpoint_url(message, platform)
         if url is None:
             return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
-        outcome = await self._attempt(_outgoing(message, platform, url), self._seconds(message, platform))
+        seconds = self._push_seconds(platform) if push else self._seconds(message, platform)
+        outcome = await self._attempt(_outgoing(message, platform, url), seconds)
         if not isinstance(outcome, TimedOut | NotSent):
             self._report(platform, not isinstance(outcome, Unreachable))
         return outcome
@@ -104,6 +107,9 @@ class DoorOut:
         except failures.SendFailed as failure:
             return Unreachable(failure.message, failure.request_was_sent)
         return classify(Received(answer.http_status, answer.headers, answer.body))
+
+    def _push_seconds(self, platform: Platform) -> float:
+        return platform.switches.push_timeout or self._deadlines.push
 
     def _seconds(self, message: RoutedMessage, platform: Platform) -> float:
         if message.module is ModuleID.tokens and message.method is Method.POST:

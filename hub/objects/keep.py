@@ -4,7 +4,7 @@ A PUT replaces, a PATCH and a push of an EVSE or Connector are merged into the k
 `last_updated` wins; what is older than the copy changes nothing. Unknown fields, number spelling and member order stay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,8 @@ from ocpi_modules.status import OcpiError
 from ocpi_modules.types import parse_datetime
 
 EVERYBODY = "*"
+
+Then = Callable[[Any, ObjectKey, int], Awaitable[None]]
 
 _log = structlog.get_logger("hub.objects")
 
@@ -52,12 +54,19 @@ class KeptObjects:
         self._later = later
         self._months: set[tuple[int, int]] = set()
 
-    async def keep(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None:
-        """Keep what `request` pushed for one receiver; from memory, later, when PostgreSQL is away now."""
+    async def keep(
+        self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId, then: Then | None = None
+    ) -> None:
+        """Keep what `request` pushed for one receiver; from memory, later, when PostgreSQL is away now.
+
+        `then` is done in the same transaction when something changed.
+        """
         push = Push.of(request, module, owner, str(audience))
 
         async def write(connection: Any) -> None:
-            await self.apply(connection, push)
+            version = await self.apply(connection, push)
+            if then is not None and version is not None:
+                await then(connection, push.key, version)
 
         await self._write(write, push.key)
 
@@ -69,6 +78,14 @@ class KeptObjects:
             await repository.mark_object_stale(connection, key)
 
         await self._write(write, key)
+
+    async def prepare(self) -> None:
+        """Make the month's partition of the change log, apart from what may be rolled back. Raises DatabaseAway."""
+        now = self._clock()
+        if (now.year, now.month) not in self._months:
+            async with self._database.transaction() as connection:
+                await repository.ensure_change_partition(connection, now)
+            self._months.add((now.year, now.month))
 
     async def apply(self, connection: Any, push: Push) -> int | None:
         """The object's new version, None when nothing changed; the caller owns the transaction.
@@ -109,7 +126,6 @@ class KeptObjects:
         now = self._clock()
         if (now.year, now.month) not in self._months:
             await repository.ensure_change_partition(connection, now)
-            self._months.add((now.year, now.month))
         await repository.log_change(connection, key, version, now)
 
     async def _write(self, write: Write, key: ObjectKey) -> None:
@@ -117,6 +133,7 @@ class KeptObjects:
             self._later.add(write)  # behind what waits already, or a PATCH would overtake its PUT
             return
         try:
+            await self.prepare()
             async with self._database.transaction() as connection:
                 await write(connection)
         except DatabaseAway:

@@ -62,6 +62,8 @@ class Switches:
     """Refuse every finding with 2001 instead of forwarding and flagging it (contracts section 4)."""
     omit_routing_headers: bool = False
     send_put_for_patch: bool = False
+    resync: str = "push"
+    """`pull`: a platform that was away reads for itself what it missed; nothing is pushed after it (U-22)."""
     endpoint_overrides: Mapping[str, str] = field(default_factory=dict)
     """`<module>:<SENDER|RECEIVER>` -> URL, for modules a platform serves but does not list (field 1.10)."""
 

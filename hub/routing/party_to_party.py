@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hub.agreements.policy import Policy
-from hub.delivery.outcome import Delivered, Outcome, Unreachable
+from hub.delivery.outcome import Delivered, Outcome, TimedOut, Unreachable
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller, Platform
@@ -24,7 +24,7 @@ from ocpi_modules import headers as names
 from ocpi_modules import registry, roles, validation
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
-from ocpi_modules.spec import Method, ModuleSpec, Role
+from ocpi_modules.spec import InterfaceRole, Method, ModuleID, ModuleSpec, Role
 from ocpi_modules.status import ClientError, ConnectionProblem, HubError, InvalidParameters, NotFound, UnknownReceiver
 
 _NOT_NOW = "it is registered here but away now; GET hubclientinfo tells when it is back."
@@ -82,6 +82,12 @@ class KeptObjects(Protocol):
     async def mark_stale(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None: ...
 
 
+class Missed(Protocol):
+    """What is done about a Session that reached nobody. Never raises."""
+
+    async def missed(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, receiver: PartyId) -> None: ...
+
+
 class PartyToPartyRoute:
     def __init__(
         self,
@@ -93,6 +99,7 @@ class PartyToPartyRoute:
         cdrs: Cdrs,
         objects: KeptObjects,
         notes: Notes,
+        missed: Missed,
         traces: Traces,
         public_url: str,
     ) -> None:
@@ -103,6 +110,7 @@ class PartyToPartyRoute:
         self._cdrs = cdrs
         self._objects = objects
         self._notes = notes
+        self._missed = missed
         self._traces = traces
         self._public_url = public_url
 
@@ -116,7 +124,7 @@ class PartyToPartyRoute:
             return await self._with_ticket(forward, message)
         if request.endpoint.is_list:
             return await self._page(forward, replace(message, query=links.without_our_parameters(message.query)))
-        outcome = await self._send(forward, message)
+        outcome = await self._send_if_connected(forward, message)
         await self._keep(forward, outcome)
         self._notes.passed(request, sender, receiver, outcome, flagged=bool(forward.findings))
         return relay(outcome, asker=sender, receiver=receiver)
@@ -198,8 +206,8 @@ class PartyToPartyRoute:
                 f"{receiver} is registered as {_listed(theirs)}, which is not called by {_listed(own_roles)} on the "
                 f"{request.interface} interface of {request.module}."
             )
-        if request.endpoint.location_header:
-            return  # journalled first, whatever the receiver's state: `_send_cdr`
+        if request.endpoint.location_header or _is_session_push(request):
+            return  # kept first, whatever the receiver's state: `_send_if_connected`
         if not _connected(platform, receiver):
             raise ConnectionProblem(f"{receiver} is not connected: {_NOT_NOW}")
         if platform.endpoint(request.module, request.interface) is None:
@@ -213,13 +221,13 @@ class PartyToPartyRoute:
             forward.request,
             forward.sender,
             forward.receiver,
-            send=lambda: self._send_cdr(forward, message),
+            send=lambda: self._send_if_connected(forward, message),
             relay=lambda outcome: relay(outcome, asker=forward.sender, receiver=forward.receiver),
             endpoint=_endpoint(forward),
         )
 
-    async def _send_cdr(self, forward: Forward, message: RoutedMessage) -> Outcome:
-        """As any message, but a receiver that is away is an outcome for the journal, not a refusal before it."""
+    async def _send_if_connected(self, forward: Forward, message: RoutedMessage) -> Outcome:
+        """A receiver that is away is an outcome like any other: CDRs are journalled, Sessions owed."""
         if not _connected(forward.platform, forward.receiver):
             return Unreachable(_NOT_NOW)
         return await self._send(forward, message)
@@ -232,6 +240,8 @@ class PartyToPartyRoute:
 
     async def _keep(self, forward: Forward, outcome: Outcome) -> None:
         request = forward.request
+        if _is_session_push(request) and isinstance(outcome, Unreachable | TimedOut) and not forward.findings:
+            await self._missed.missed(request, forward.module, forward.sender, forward.receiver)
         pushed = "country_code" in request.endpoint.names and request.method is not Method.GET
         if not pushed or not isinstance(outcome, Delivered):
             return
@@ -260,6 +270,11 @@ class PartyToPartyRoute:
         if following and following.repaired:
             self._traces.flagged("link repaired", receiver=str(forward.receiver), module=str(request.module))
         return following.url if following else None
+
+
+def _is_session_push(request: OcpiRequest) -> bool:
+    pushes = request.method in (Method.PUT, Method.PATCH)
+    return pushes and request.module is ModuleID.sessions and request.interface is InterfaceRole.RECEIVER
 
 
 def _has_drivers(platform: Platform, receiver: PartyId) -> bool:

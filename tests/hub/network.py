@@ -12,7 +12,11 @@ from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
 from hub.clearing.journal import CdrJournal
 from hub.clearing.pages import CdrShelves
 from hub.db.engine import Database, DatabaseAway, open_pool
+from hub.delivery.audience import Audience
+from hub.delivery.missed import MissedSessions
 from hub.delivery.send import Deadlines, DoorOut
+from hub.delivery.store import PostgresStore
+from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
 from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
@@ -23,6 +27,7 @@ from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
 from hub.parties.rows import seal_token
 from hub.routing.authorize_fan_out import AuthorizeFanOut
+from hub.routing.broadcast_push import BroadcastPushRoute
 from hub.routing.get_all import GetAllRoute
 from hub.routing.notes import Notes
 from hub.routing.open_routing import OpenRoutingRoute
@@ -180,6 +185,8 @@ class Network:
     tickets: Tickets
     keys: Keys
     policy: AgreementBook
+    delivery: DeliveryWorker
+    """Delivers only while a test runs it."""
     cpo: Partner
     emsp: Partner
     reached: list[tuple[str, bool]]
@@ -274,13 +281,27 @@ async def network(
             cdrs=CdrJournal(later=later, alarm=alarm, public_url=url, **shared),
             objects=objects,
             notes=Notes(notes, shared["clock"]),
+            missed=MissedSessions(objects),
             traces=written,
             public_url=url,
+        )
+        delivery = DeliveryWorker(
+            store=PostgresStore(seen_database),
+            audience=Audience(directory, Policy(policy, book)),
+            door=door,
+            alarm=alarm,
         )
         edge.handler = HubHandler(
             directory=directory,
             own_modules=OwnModules(),
             party_to_party=route,
+            broadcast_push=BroadcastPushRoute(
+                hub_party=HUB,
+                database=seen_database,
+                objects=objects,
+                clock=lambda: time[0],
+                told=delivery.told,
+            ),
             get_all=GetAllRoute(
                 directory=directory,
                 policy=Policy(policy, book),
@@ -300,7 +321,7 @@ async def network(
                 else None,
             ),
             tickets=tickets,
-            seen=lambda platform: None,
+            seen=delivery.heard,
         )
         yield Network(
             listening.port,
@@ -313,6 +334,7 @@ async def network(
             tickets,
             keys,
             book,
+            delivery,
             cpo,
             emsp,
             reached,

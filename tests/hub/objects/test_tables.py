@@ -6,12 +6,13 @@ from sqlalchemy import MetaData
 
 from hub.agreements import tables as agreements
 from hub.clearing import tables as clearing
+from hub.delivery import tables as delivery
 from hub.objects import tables as objects
 from hub.routing import tables as routing
 from tests.support.postgres import FreshDatabase
 
 
-@pytest.mark.parametrize("metadata", [m.METADATA for m in (agreements, clearing, objects, routing)])
+@pytest.mark.parametrize("metadata", [m.METADATA for m in (agreements, clearing, delivery, objects, routing)])
 async def test_columns_keys_and_nullability_agree(hub_database: FreshDatabase, metadata: MetaData) -> None:
     connection = await asyncpg.connect(hub_database.owner_dsn)
     try:

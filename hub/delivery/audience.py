@@ -1,0 +1,44 @@
+"""Who gets what, asked when it is sent and not before: an agreement that ended a moment ago holds (Q-13, R-41, R-48)."""
+
+from hub.agreements.policy import Policy
+from hub.objects.listing import EVERYBODY
+from hub.objects.repository import ObjectKey
+from hub.parties.directory import Directory
+from hub.parties.platforms import Platform
+from ocpi_modules import roles
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import InterfaceRole, Role
+
+
+class Audience:
+    """Reads the directory and the agreements of this process."""
+
+    def __init__(self, directory: Directory, policy: Policy) -> None:
+        self._directory = directory
+        self._policy = policy
+
+    @property
+    def hub_party(self) -> PartyId:
+        return self._directory.hub_party
+
+    def platform_of(self, party: PartyId) -> Platform | None:
+        """The platform a party can be reached on now; None while it is away."""
+        platform = self._directory.known_platform_of(party)
+        return platform if platform is not None and platform.connected and platform.serves(party) else None
+
+    def includes(self, receiver: PartyId, platform: Platform, key: ObjectKey) -> bool:
+        """Whether this object goes to this party: not its own, offered, of the right roles, agreed."""
+        if key.owner == receiver or platform.endpoint(key.module, InterfaceRole.RECEIVER) is None:
+            return False
+        if key.audience not in (EVERYBODY, str(receiver)):
+            return False
+        theirs = platform.roles_of(receiver)
+        heard = self._heard(key)
+        return bool(heard & theirs) and self._policy.allows(key.owner, receiver, key.module)
+
+    def _heard(self, key: ObjectKey) -> frozenset[Role]:
+        owner = self._directory.known_platform_of(key.owner)
+        own = owner.roles_of(key.owner) if owner is not None else frozenset[Role]()
+        if key.audience == EVERYBODY:
+            return roles.audience(own, key.module)
+        return roles.callees(own, key.module, InterfaceRole.RECEIVER)

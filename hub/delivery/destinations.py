@@ -1,0 +1,235 @@
+"""One receiving party as a worker sees it: what it is to get, what is under way, and how far its cursor may move. No I/O.
+
+Each object has one lane: while one state of it is under way, a newer one waits, and of several that wait only the newest is sent.
+The cursor moves over what was settled without a gap. What is remembered is bounded; a receiver that is away costs a cursor.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
+
+from hub.delivery.backoff import Concurrency
+from hub.objects.changelog import Position, Window
+from hub.objects.repository import ObjectKey
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import Method
+
+Place = tuple[str, ...]
+"""How far a walk through all objects has come: (owner, module, key), empty at the beginning."""
+
+
+class Walked(NamedTuple):
+    """A mark between the objects of a walk; None: the walk is over."""
+
+    place: Place | None
+
+
+MOST_REMEMBERED = 4_000
+MOST_PENDING = 2_000
+LOW_WATER = 200
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """A push that this process just stored as `version`, as its owner sent it."""
+
+    key: ObjectKey
+    version: int
+    method: Method
+    path: str
+    query: str
+    body: bytes
+    correlation_id: str = ""
+    revoked: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the object itself and not a part of it."""
+        return self.method is not Method.PATCH and self.path.count("/") == 3
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An object to be sent, at least as it was at `version`. `owed`: the cursor has passed it already."""
+
+    key: ObjectKey
+    version: int
+    fresh: Fresh | None = None
+    owed: bool = False
+    urgent: bool = False
+
+    def joined(self, other: "Pending") -> "Pending":
+        """The newer of the two; the older state is never sent."""
+        newer, older = (other, self) if other.version >= self.version else (self, other)
+        fresh = newer.fresh or (older.fresh if older.version == newer.version else None)
+        return Pending(newer.key, newer.version, fresh, self.owed and other.owed, self.urgent or other.urgent)
+
+
+@dataclass
+class Destination:
+    """`lease_until`, `not_before` and `last_failure` are readings of a monotonic clock."""
+
+    party: PartyId
+    platform_id: UUID
+    epoch: int
+    cursor: Position
+    walk: Place | None = None
+    """How far a walk through all objects was settled; None when there is none."""
+    walking: Place | None = None
+    """How far it was read."""
+    lease_until: float = 0.0
+    not_before: float = 0.0
+    failures: int = 0
+    last_failure: float = 0.0
+    last_success: float = 0.0
+    noted: bool = False
+    """Whether its failures stand in the store, where another process may clear them."""
+    paused: bool = False
+    leaving: bool = False
+    """To be given to another worker once nothing is under way."""
+    away: bool = False
+    """Not connected: nothing is sent and nothing remembered but the cursor."""
+    live: bool = False
+    """It has read up to the end of the log; fresh changes may go out before the log is read again."""
+    concurrency: Concurrency = field(default_factory=Concurrency)
+    read: Position = field(init=False)
+    urgent: dict[ObjectKey, Pending] = field(default_factory=dict)
+    pending: dict[ObjectKey, Pending] = field(default_factory=dict)
+    blocked: dict[ObjectKey, Pending] = field(default_factory=dict)
+    in_flight: dict[ObjectKey, Pending] = field(default_factory=dict)
+    delivered: OrderedDict[ObjectKey, int] = field(default_factory=OrderedDict)
+    owing: set[ObjectKey] = field(default_factory=set)
+    """Objects the store may hold a debt of."""
+    unsettled: deque[tuple[Position | Walked, ObjectKey | None, int]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.read = self.cursor
+        self.walking = self.walk
+
+    # What is to be sent
+
+    def fed(self, window: Window) -> None:
+        """Take over a window of the log that begins at `read`."""
+        for change in window.changes:
+            self.want(Pending(change.key, change.version, urgent=change.revoked))
+            self.unsettled.append((change.position, change.key, change.version))
+        if window.end != self.read:
+            self.unsettled.append((window.end, None, 0))
+        self.read = window.end
+        self.live = not window.full
+        self.settle()
+
+    def walked(self, objects: Iterable[tuple[ObjectKey, int]], end: Place | None) -> None:
+        """Take over a stretch of all objects; `end` None: it was the last."""
+        for key, version in objects:
+            self.want(Pending(key, version))
+            self.unsettled.append((Walked(self.walking), key, version))
+        self.walking = end
+        self.unsettled.append((Walked(end), None, 0))
+        self.settle()
+
+    def told(self, fresh: Fresh) -> None:
+        """Send a fresh change at once, if nothing of the log is missing before it. The log repeats it in any case."""
+        if self.live and not self.away and len(self.pending) < MOST_PENDING:
+            self.want(Pending(fresh.key, fresh.version, fresh, urgent=fresh.revoked))
+
+    def want(self, wanted: Pending) -> None:
+        key = wanted.key
+        if self.delivered.get(key, 0) >= wanted.version and not wanted.owed:
+            return
+        if key in self.in_flight:
+            if self.in_flight[key].version < wanted.version:
+                known = self.blocked.get(key)
+                self.blocked[key] = known.joined(wanted) if known else wanted
+            return
+        known = self.urgent.pop(key, None) or self.pending.get(key)
+        wanted = known.joined(wanted) if known else wanted
+        if wanted.urgent:
+            self.pending.pop(key, None)
+            self.urgent[key] = wanted
+        else:
+            self.pending[key] = wanted
+
+    def take(self, now: float) -> Pending | None:
+        """The next to be sent, None when there is none or it may not be now."""
+        if now < self.not_before or now >= self.lease_until or self.paused or self.leaving:
+            return None
+        if len(self.in_flight) >= (1 if self.failures else self.concurrency.limit):
+            return None
+        lane = self.urgent or self.pending
+        if not lane:
+            return None
+        key = next(iter(lane))
+        taken = self.in_flight[key] = lane.pop(key)
+        return taken
+
+    def may_carry(self, fresh: Fresh) -> bool:
+        """Whether the pushed bytes are enough: the receiver has exactly the state before them."""
+        return fresh.version == 1 or self.delivered.get(fresh.key) == fresh.version - 1
+
+    # What became of it
+
+    def done(self, pending: Pending, version: int | None) -> None:
+        """Settled: the receiver has `version`, or (None) it does not get the object now."""
+        if version is not None:
+            self.delivered[pending.key] = max(version, self.delivered.get(pending.key, 0))
+            self.delivered.move_to_end(pending.key)
+            if len(self.delivered) > MOST_REMEMBERED:
+                self.delivered.popitem(last=False)
+        else:
+            self.delivered.pop(pending.key, None)
+        self._release(pending)
+        self.settle()
+
+    def give_back(self, pending: Pending) -> None:
+        """Not sent, or in vain: it waits again, and goes out as a whole next time."""
+        self.delivered.pop(pending.key, None)
+        self._release(pending)
+        self.want(Pending(pending.key, pending.version, owed=pending.owed, urgent=pending.urgent))
+
+    def _release(self, pending: Pending) -> None:
+        if self.in_flight.get(pending.key) is pending:
+            del self.in_flight[pending.key]
+        waiting = self.blocked.pop(pending.key, None)
+        if waiting is not None:
+            self.want(waiting)
+
+    def settle(self) -> None:
+        """Move the cursor over everything settled without a gap."""
+        while self.unsettled:
+            mark, key, version = self.unsettled[0]
+            if key is not None and not self._settled(key, version):
+                return
+            self.unsettled.popleft()
+            if isinstance(mark, Walked):
+                self.walk = mark.place
+            else:
+                self.cursor = mark
+
+    def _settled(self, key: ObjectKey, version: int) -> bool:
+        if self.delivered.get(key, 0) >= version:
+            return True
+        return not any(key in lane for lane in (self.in_flight, self.blocked, self.pending, self.urgent))
+
+    def forget(self) -> None:
+        """Keep the cursor and nothing else; what is under way ends as it ends."""
+        for lane in (self.urgent, self.pending, self.blocked):
+            lane.clear()
+        self.delivered.clear()
+        self.unsettled.clear()
+        self.read = self.cursor
+        self.walking = self.walk
+        self.live = False
+
+    # How it fares
+
+    @property
+    def idle(self) -> bool:
+        return not self.in_flight
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it has room for more of the log."""
+        return not self.paused and not self.leaving and len(self.unsettled) < LOW_WATER

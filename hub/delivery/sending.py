@@ -1,0 +1,188 @@
+"""One attempt to bring one object to one destination, and what follows from its outcome."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from hub.db.engine import DatabaseAway
+from hub.delivery import backoff, messages
+from hub.delivery.audience import Audience
+from hub.delivery.destinations import Destination, Pending
+from hub.delivery.messages import State
+from hub.delivery.outcome import Outcome
+from hub.delivery.send import DoorOut, RoutedMessage
+from hub.delivery.states import States
+from hub.delivery.store import Store
+from hub.delivery.verdict import Failed, Passed, Rejected, Taken, judge
+from hub.parties.platforms import Platform
+from ocpi_modules.spec import Method
+
+OUR_FAULT_SECONDS = 1.0
+_log = structlog.get_logger("hub.delivery")
+Alarm = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A message on its way, the version it brings, and whether it is the whole object."""
+
+    message: RoutedMessage
+    version: int
+    whole: bool
+
+
+class Sending:
+    """`clock` is monotonic, in seconds; `chance` is random in [0, 1)."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        states: States,
+        audience: Audience,
+        door: DoorOut,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+        alarm: Alarm,
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._audience = audience
+        self._door = door
+        self._clock = clock
+        self._chance = chance
+        self._alarm = alarm
+
+    async def deliver(self, destination: Destination, pending: Pending) -> None:
+        """Try once; whatever happens, the object is settled, noted, or waits again."""
+        try:
+            await self._deliver(destination, pending)
+        except DatabaseAway:
+            self._give_up_for_now(destination, pending)
+        except Exception:
+            _log.exception("delivery failed", destination=str(destination.party), module=str(pending.key.module))
+            self._give_up_for_now(destination, pending)
+        finally:
+            if destination.in_flight.get(pending.key) is pending:  # cancelled
+                destination.give_back(pending)
+
+    def _give_up_for_now(self, destination: Destination, pending: Pending) -> None:
+        """A fault of ours counts against nobody."""
+        destination.not_before = self._clock() + OUR_FAULT_SECONDS
+        destination.give_back(pending)
+
+    async def _deliver(self, destination: Destination, pending: Pending) -> None:
+        platform = self._audience.platform_of(destination.party)
+        if platform is None:
+            destination.away = True
+            destination.give_back(pending)
+            destination.forget()
+            return
+        included = self._audience.includes(destination.party, platform, pending.key)
+        attempt = await self._attempt(destination, pending, platform) if included else None
+        began = self._clock()
+        if attempt is None:
+            await self._settle(destination, pending, None)
+        elif began >= destination.lease_until:
+            destination.give_back(pending)
+        else:
+            outcome = await self._door.send(attempt.message, platform, push=True)
+            await self._follow(destination, pending, attempt, outcome, began)
+
+    async def _attempt(self, destination: Destination, pending: Pending, platform: Platform) -> Attempt | None:
+        """The message to send; None when the object is gone."""
+        hub, fresh = self._audience.hub_party, pending.fresh
+        as_it_came = fresh is not None and destination.may_carry(fresh)
+        if (
+            fresh is not None
+            and as_it_came
+            and not (fresh.method is Method.PATCH and platform.switches.send_put_for_patch)
+        ):
+            return Attempt(messages.as_pushed(fresh, to=destination.party, hub=hub), fresh.version, fresh.whole)
+        state: State | None = await self._states.get(pending.key, pending.version)
+        if state is None:
+            return None
+        message = messages.whole(state, to=destination.party, hub=hub)
+        message = replace(message, correlation_id=self._states.correlation_of(state))
+        return Attempt(message, state.version, whole=True)
+
+    async def _follow(
+        self, destination: Destination, pending: Pending, attempt: Attempt, outcome: Outcome, began: float
+    ) -> None:
+        verdict = judge(outcome, attempt.message.method)
+        match verdict:
+            case Taken():
+                await self._worked(destination)
+                await self._settle(destination, pending, attempt.version)
+            case Passed():
+                await self._settle(destination, pending, None)
+            case Rejected() if not attempt.whole:
+                destination.give_back(pending)  # next as a whole: it may lack what the change belongs to
+            case Rejected(reason):
+                await self._worked(destination)
+                await self._rejected(destination, pending, attempt.version, reason)
+            case Failed() if began < destination.last_failure:
+                destination.give_back(pending)  # the same failure, seen by another push
+            case Failed(reason, its_own=False) if _works_otherwise(destination):
+                destination.last_failure = self._clock()
+                await self._rejected(destination, pending, attempt.version, reason)
+            case Failed():
+                await self._failed(destination, pending, verdict)
+
+    async def _settle(self, destination: Destination, pending: Pending, version: int | None) -> None:
+        if pending.owed or pending.key in destination.owing:
+            await self._store.settle(destination, pending.key, version or pending.version)
+            destination.owing.discard(pending.key)
+        destination.done(pending, version)
+
+    async def _worked(self, destination: Destination) -> None:
+        destination.last_success = self._clock()
+        destination.concurrency.succeeded()
+        if destination.failures:
+            destination.failures, destination.not_before = 0, 0.0
+            if destination.noted:
+                destination.noted = False
+                await self._store.succeeded(destination)
+
+    async def _rejected(self, destination: Destination, pending: Pending, version: int, reason: str) -> None:
+        """Poison: noted beside the cursor, so that nothing waits behind it (Q-08)."""
+        tried = replace(pending, version=version)
+        attempts = await self._store.attempts(destination, tried) + 1
+        seconds = backoff.object_delay(attempts, self._chance())
+        if not await self._store.owe(destination, tried, attempts, seconds, reason):
+            destination.give_back(pending)
+            return
+        destination.owing.add(pending.key)
+        destination.done(pending, None)
+        if seconds is None:
+            module = str(pending.key.module)
+            self._alarm("object quarantined", destination=str(destination.party), module=module, reason=reason)
+
+    async def _failed(self, destination: Destination, pending: Pending, failed: Failed) -> None:
+        now = destination.last_failure = self._clock()
+        destination.failures += 1
+        if failed.timed_out:
+            destination.concurrency.timed_out()
+        opens = backoff.opens(destination.failures) or failed.retry_after is not None
+        destination.not_before = now + backoff.QUICK_SECONDS
+        since = await self._store.seconds_failing(destination) if opens else 0.0
+        delay = backoff.destination_delay(destination.failures, since, self._chance(), failed.retry_after)
+        destination.not_before = now + delay
+        destination.give_back(pending)
+        if opens:
+            await self._open(destination, delay, failed.reason)
+
+    async def _open(self, destination: Destination, delay: float, reason: str) -> None:
+        """Nothing but probes from now on; only the cursor is kept (Q-01)."""
+        destination.forget()
+        destination.noted = True
+        destination.paused = await self._store.failed(destination, delay, reason)
+        _log.warning("destination fails", destination=str(destination.party), reason=reason, seconds=delay)
+        if destination.paused:
+            self._alarm("destination paused", destination=str(destination.party), reason=reason)
+
+
+def _works_otherwise(destination: Destination) -> bool:
+    """Whether it took something since it last failed: then it is this object it stumbles over."""
+    return not destination.failures and destination.last_success >= destination.last_failure

@@ -1,0 +1,270 @@
+"""Delivers what was stored for everybody. Three loops: keep the leases, read the log, and pass on what this process just stored.
+
+The log is the truth; a fresh change told by this process only goes out sooner (contracts section 7). Only the holder of a lease
+sends and moves a cursor, and only under its own epoch. Waking up is a courtesy: polling alone is correct.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import structlog
+
+from hub.db.engine import DatabaseAway
+from hub.delivery import backoff
+from hub.delivery.audience import Audience
+from hub.delivery.catch_up import read_on
+from hub.delivery.destinations import Destination, Fresh, Pending
+from hub.delivery.messages import State
+from hub.delivery.send import DoorOut
+from hub.delivery.sending import Alarm, Sending
+from hub.delivery.sharing import winner
+from hub.delivery.states import States
+from hub.delivery.store import Lease, Store
+from hub.parties.platforms import Platform
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import Method
+
+BEATS_A_LEASE = 5
+PAUSE_SECONDS = 1.0
+POLL_SECONDS = 0.25
+MOST_IN_FLIGHT = 1_000
+MOST_FRESH = 10_000
+STOP_SECONDS = 5.0
+_log = structlog.get_logger("hub.delivery")
+
+
+class DeliveryWorker:
+    """One per process. `run` delivers until it is cancelled; then it gives its leases back."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        audience: Audience,
+        door: DoorOut,
+        alarm: Alarm,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.id: UUID = uuid4()
+        self.destinations: dict[PartyId, Destination] = {}
+        self._store = store
+        self._audience = audience
+        self._states = States(store)
+        self._lease_seconds = store.lease_seconds
+        self._clock = clock
+        self._chance = chance
+        self._sending = Sending(
+            store=store, states=self._states, audience=audience, door=door, clock=clock, chance=chance, alarm=alarm
+        )
+        self._tasks: dict[asyncio.Task[None], Destination] = {}
+        self._fresh: deque[Fresh] = deque(maxlen=MOST_FRESH)
+        self._told = asyncio.Event()
+        self._heard: set[UUID] = set()
+        self._more_to_read = asyncio.Event()
+
+    # Callbacks: they never wait
+
+    def told(self, fresh: Fresh) -> None:
+        """This process committed a change; what does not fit here comes out of the log."""
+        self._fresh.append(fresh)
+        self._told.set()
+
+    def heard(self, platform: Platform) -> None:
+        """A platform called: what it is owed may be tried at once (Q-01)."""
+        self._heard.add(platform.id)
+
+    # The loops
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep_leases())
+                group.create_task(self._read_log())
+                group.create_task(self._pass_on())
+        finally:
+            await self._stop()
+
+    async def _keep_leases(self) -> None:
+        while True:
+            try:
+                await self.beat()
+            except DatabaseAway as away:
+                _log.warning("leases_not_renewed", reason=str(away))
+            await asyncio.sleep(self._lease_seconds / BEATS_A_LEASE)
+
+    async def _read_log(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._more_to_read.wait()
+            self._more_to_read.clear()
+            try:
+                await self._catch_up()
+            except DatabaseAway as away:
+                _log.warning("change_log_not_read", reason=str(away))
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _pass_on(self) -> None:
+        while True:
+            await self._told.wait()
+            self._told.clear()
+            while self._fresh:
+                fresh = self._fresh.popleft()
+                self._states.came_with(fresh.key, fresh.version, fresh.correlation_id)
+                if fresh.method is Method.PUT and fresh.whole:
+                    self._states.put(State(fresh.key, fresh.version, fresh.body))
+                for destination in self.destinations.values():
+                    destination.told(fresh)
+            self._pump_all()
+
+    # What they do
+
+    async def beat(self) -> None:
+        """Clear the back-off of who called, renew leases and store cursors, take what is ours to take. Raises DatabaseAway."""
+        heard, self._heard = self._heard, set()
+        if heard:
+            try:
+                await self._store.clear_backoff(heard)
+            except DatabaseAway:
+                self._heard |= heard
+                raise
+        await self._renew()
+        await self._share(await self._store.beat(self.id))
+        await self._collect_debts()
+        self._more_to_read.set()
+
+    async def _renew(self) -> None:
+        held = list(self.destinations.values())
+        if not held:
+            return
+        began = self._clock()
+        standings = await self._store.renew(held)
+        for destination in held:
+            standing = standings.get(destination.party)
+            if standing is None:
+                self._lose(destination)
+                continue
+            destination.lease_until = began + self._lease_seconds
+            destination.paused = standing.paused
+            if destination.noted and not standing.failures:
+                destination.noted, destination.failures, destination.not_before = False, 0, 0.0
+
+    async def _share(self, workers: list[UUID]) -> None:
+        for destination in list(self.destinations.values()):
+            destination.leaving = winner(str(destination.party), workers) != self.id
+            if destination.leaving and destination.idle:
+                del self.destinations[destination.party]
+                await self._store.release([destination])
+        mine = [party for party in await self._store.free() if winner(party, workers) == self.id]
+        if not mine:
+            return
+        began = self._clock()
+        leases = await self._store.take(self.id, mine)
+        for lease in leases:
+            await self._begin(lease, began, len(leases))
+
+    async def _begin(self, lease: Lease, began: float, how_many: int) -> None:
+        destination = lease.destination
+        destination.lease_until = began + self._lease_seconds
+        if not lease.same_cluster:
+            end = await self._store.restart(destination, walk=True)
+            if end is None:
+                return
+            destination.cursor = destination.read = end
+            destination.walk = destination.walking = ()
+        destination.owing = await self._store.owing(destination)
+        destination.not_before = began + (backoff.spread(how_many, self._chance()) if how_many > 10 else 0.0)
+        if lease.wait_seconds is not None:
+            destination.not_before = max(destination.not_before, began + lease.wait_seconds)
+        former = self.destinations.get(destination.party)
+        if former is not None:
+            self._lose(former)
+        self.destinations[destination.party] = destination
+
+    def _lose(self, destination: Destination) -> None:
+        """Another worker may have it: what is under way is broken off."""
+        destination.lease_until = 0.0
+        if self.destinations.get(destination.party) is destination:
+            del self.destinations[destination.party]
+        for task, of in self._tasks.items():
+            if of is destination:
+                task.cancel()
+
+    async def _collect_debts(self) -> None:
+        ready = [party for party, destination in self.destinations.items() if self._may_read(destination)]
+        for party, pending in await self._store.owed(ready) if ready else ():
+            destination = self.destinations.get(party)
+            if destination is not None:
+                destination.owing.add(pending.key)
+                destination.want(Pending(pending.key, pending.version, owed=True))
+
+    async def _catch_up(self) -> None:
+        await self._notice_who_is_away()
+        ready = [destination for destination in self.destinations.values() if self._may_read(destination)]
+        if await read_on(self._store, ready):
+            self._more_to_read.set()
+        self._pump_all()
+
+    async def _notice_who_is_away(self) -> None:
+        """Who is OFFLINE is not sent to; its cursor stays. On return it catches up, or reads for itself (`resync = pull`)."""
+        for destination in list(self.destinations.values()):
+            platform = self._audience.platform_of(destination.party)
+            if platform is None:
+                if not destination.away:
+                    destination.forget()
+                destination.away = True
+            elif destination.away:
+                if platform.switches.resync == "pull":
+                    end = await self._store.restart(destination, walk=False)
+                    if end is None:
+                        continue
+                    destination.cursor = end
+                    destination.walk = None
+                    destination.forget()
+                destination.away = False
+
+    def _may_read(self, destination: Destination) -> bool:
+        return destination.hungry and not destination.away and self._clock() >= destination.not_before
+
+    # Sending
+
+    def _pump_all(self) -> None:
+        for destination in self.destinations.values():
+            self._pump(destination)
+
+    def _pump(self, destination: Destination) -> None:
+        while len(self._tasks) < MOST_IN_FLIGHT and not destination.away:
+            pending = destination.take(self._clock())
+            if pending is None:
+                return
+            task = asyncio.create_task(self._sending.deliver(destination, pending))
+            self._tasks[task] = destination
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        destination = self._tasks.pop(task)
+        if self.destinations.get(destination.party) is not destination:
+            return
+        self._pump(destination)
+        if not destination.live and not destination.in_flight and destination.hungry:
+            self._more_to_read.set()
+
+    async def _stop(self) -> None:
+        """Let what is under way end, then store the cursors and give everything back (Q-02)."""
+        for destination in self.destinations.values():
+            destination.leaving = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        with contextlib.suppress(DatabaseAway):
+            if self.destinations:
+                await self._store.release(list(self.destinations.values()))
+            await self._store.leave(self.id)

@@ -1,0 +1,65 @@
+"""The change log as its readers see it: which object became which version, in an order that no commit can slip behind.
+
+A position is the pair (xid, seq), read only below the oldest transaction that still runs: sequence values are handed out before
+the commit, so a cursor on `seq` alone loses rows (N-4). The position says only that an object is dirty; what it is now stands in
+the object itself. A window therefore leaves out every row that a later one of the same object has overtaken.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hub.objects import changelog_repository as repository
+from hub.objects.repository import ObjectKey
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import ModuleID
+
+WINDOW_ROWS = 20_000
+WINDOW_CHANGES = 1_000
+
+
+class Position(NamedTuple):
+    """A place in the log; everything at or before it was read."""
+
+    xid: int
+    seq: int
+
+
+class Change(NamedTuple):
+    """An object that is at `version` now, and where the log says so. `revoked`: a Token that is not valid any more."""
+
+    position: Position
+    key: ObjectKey
+    version: int
+    revoked: bool = False
+
+
+@dataclass(frozen=True)
+class Window:
+    """The changes after a position, oldest first. `end` is how far was read; `full`: there is more behind it."""
+
+    changes: tuple[Change, ...]
+    end: Position
+    full: bool
+
+
+async def read(connection: Any, after: Position, upto: Position | None = None) -> Window:
+    """The next window of changes for everybody (audience `*`)."""
+    rows = await repository.changes_after(connection, after, upto, WINDOW_ROWS, WINDOW_CHANGES)
+    if not rows:
+        return Window((), upto or after, full=False)
+    changes = tuple(_change(row) for row in rows if row["current"])
+    last, read_rows = rows[-1], rows[-1]["read_rows"]
+    full = read_rows >= WINDOW_ROWS or len(rows) >= WINDOW_CHANGES
+    end = Position(int(last["xid"]), last["seq"])
+    return Window(changes, end if full or upto is None else max(end, upto), full)
+
+
+async def end_of_log(connection: Any) -> Position:
+    """A position before everything that may still be committed, and after all that was."""
+    return Position(int(await repository.oldest_running(connection)), 0)
+
+
+def _change(row: Any) -> Change:
+    country_code, _, party_id = row["owner"].partition("*")
+    key = ObjectKey(PartyId(country_code, party_id), ModuleID(row["module"]), row["key_folded"], row["audience"])
+    return Change(Position(int(row["xid"]), row["seq"]), key, row["version"], row["revoked"])

@@ -1,0 +1,116 @@
+"""Broadcast Push: stored and answered here, delivered afterwards (transport_and_format, R-36 to R-53, U-15 to U-17).
+
+After the answer there is no way to tell the pusher anything, so everything is checked before it, and strictly, unlike a message
+to one party. One transaction holds the object and one row of the change log, however many receivers there are.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from hub.db.engine import Database, DatabaseAway
+from hub.delivery.destinations import Fresh
+from hub.objects.keep import KeptObjects, Push
+from hub.objects.listing import EVERYBODY
+from hub.parties.platforms import Caller
+from hub.routing.ownership import check_ownership
+from ocpi_modules import envelope, registry, roles, validation
+from ocpi_modules import headers as names
+from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
+from ocpi_modules.spec import InterfaceRole, Method, ModuleID, ModuleSpec
+from ocpi_modules.status import ClientError, InvalidParameters, NotAvailable
+from ocpi_modules.types import parse_datetime
+
+AHEAD = timedelta(hours=24)
+TRIES = 3
+RETRY_AFTER = {names.RETRY_AFTER: "5"}
+_COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError)
+_log = structlog.get_logger("hub.routing")
+
+
+class BroadcastPushRoute:
+    """`told` hears of every change after its commit; it must not wait."""
+
+    def __init__(
+        self,
+        *,
+        hub_party: PartyId,
+        database: Database,
+        objects: KeptObjects,
+        clock: Clock,
+        told: Callable[[Fresh], None],
+    ) -> None:
+        self._hub_party = hub_party
+        self._database = database
+        self._objects = objects
+        self._clock = clock
+        self._told = told
+
+    async def accept(self, request: OcpiRequest, caller: Caller, sender: PartyId) -> OcpiResponse:
+        """1000 once it is stored; raises OcpiError, NotAvailable (503) when it cannot be stored now."""
+        module = registry.module(request.version, request.module)
+        self._check(request, module, caller, sender)
+        push = Push.of(request, module, sender, EVERYBODY)
+        version = await self._store(push)
+        if version is not None:
+            self._told(_fresh(request, push, version))
+        return envelope.success(
+            now=self._clock(),
+            http_status=201 if version == 1 else 200,
+            message=_sentence(request, version),
+            headers=names.routing_headers(to=sender, sender=self._hub_party),
+        )
+
+    def _check(self, request: OcpiRequest, module: ModuleSpec, caller: Caller, sender: PartyId) -> None:
+        own = caller.platform.roles_of(sender)
+        if not roles.may_call(own, request.module, InterfaceRole.RECEIVER):
+            listed = ", ".join(sorted(own)) or "nothing"
+            raise ClientError(f"{sender} is registered as {listed}, which does not push {request.module}.")
+        check_ownership(request, module, sender, None)
+        if request.endpoint.body is None:
+            return
+        validation.require(request.endpoint.body, request.document)
+        last_updated = request.document["last_updated"]
+        if parse_datetime(last_updated) > self._clock() + AHEAD:
+            raise InvalidParameters(
+                f"last_updated is {last_updated}, more than a day from now; set the clock right and push again."
+            )
+
+    async def _store(self, push: Push) -> int | None:
+        """The object's new version, None when what is stored is newer. Writers in each other's way try again (F-11)."""
+        for tries_left in reversed(range(TRIES)):
+            try:
+                await self._objects.prepare()
+                async with self._database.transaction() as connection:
+                    return await self._objects.apply(connection, push)
+            except DatabaseAway as away:
+                _log.warning("broadcast_not_stored", owner=str(push.key.owner), reason=str(away))
+                break
+            except _COLLISIONS:
+                if not tries_left:
+                    break
+        raise NotAvailable("The hub cannot store this at the moment; push it again.", headers=RETRY_AFTER)
+
+
+def _fresh(request: OcpiRequest, push: Push, version: int) -> Fresh:
+    revoked = request.module is ModuleID.tokens and request.document.get("valid") is False
+    return Fresh(
+        key=push.key,
+        version=version,
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        body=request.body,
+        correlation_id=request.correlation_id,
+        revoked=revoked,
+    )
+
+
+def _sentence(request: OcpiRequest, version: int | None) -> str:
+    if version is not None:
+        return "Success"
+    if request.method is Method.DELETE:
+        return "There is no such object here; nothing was deleted."
+    return "The hub has a newer last_updated of this object; nothing was changed."
