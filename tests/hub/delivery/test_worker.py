@@ -143,8 +143,8 @@ async def test_a_receiver_that_was_away_gets_one_state_for_each_object(here: Wor
     async with here.delivering():
         await here.put("L0")
         await until(lambda: pushed(here.net.emsp) and pushed(other))
+        await eventually(lambda: caught_up(here))
         await here.set_connection(here.net.emsp, "OFFLINE")
-        await asyncio.sleep(0)
         bodies = {}
         for minute in range(10):
             for name in ("L1", "L2", "L3"):
