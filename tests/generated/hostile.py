@@ -25,7 +25,8 @@ QUERIES = (
     "hub_link=x",
     "type=", "type=NOTHING", "duration=x&response_url=http://127.0.0.1/", "response_url=", "limit=%D9%A1",
     "hub_link=%00&offset=1",
-    "offset=9223372036854775807&limit=100", "offset=2147483648", "date_from=9999-12-31T23:59:59.999999999Z", "hub_link=%E2%82%AC", "type=%00", "hub_to=%00*CPO",
+    "offset=9223372036854775807&limit=100", "offset=2147483648", "date_from=9999-12-31T23:59:59.999999999Z",
+    "hub_link=%E2%82%AC", "type=%00", "hub_to=%00*CPO",
     "date_from=%00", "hub_to=N%00*C%01P", "type=%F0%9F%9A%97",
 )  # fmt: skip
 SEGMENTS = (
