@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from hub.demo.hold import held
 from hub.demo.processes import DemoFailed, Processes, free_port
 from hub.demo.screen import Screen
 from hub.demo.stage import Ports, Stage
@@ -35,6 +36,11 @@ def run_demo(options: DemoOptions) -> None:
         if not options.once:
             typer.echo(f"Forgot {folder}. Run `make demo` to begin anew.")
             return
+    with held(folder):
+        _play(folder, options)
+
+
+def _play(folder: Path, options: DemoOptions) -> None:
     screen = Screen(quiet_output=options.json)
     processes = Processes(folder / "logs")
     try:
@@ -58,10 +64,13 @@ def default_folder() -> Path:
 
 
 def forget(folder: Path) -> None:
-    """Delete a demo folder; refuses a folder that no demo made."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / "logs").exists():
+    """Delete a demo folder; refuses a folder that no demo made, and one whose demo runs."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "logs").exists()):
         raise DemoFailed(f"{folder} is not empty and was not made by a demo; name another --folder.")
-    shutil.rmtree(folder, ignore_errors=True)
+    with held(folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def choose_ports() -> Ports:
