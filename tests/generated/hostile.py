@@ -25,8 +25,8 @@ QUERIES = (
     "hub_link=x",
     "type=", "type=NOTHING", "duration=x&response_url=http://127.0.0.1/", "response_url=", "limit=%D9%A1",
     "hub_link=%00&offset=1",
-    "offset=9223372036854775807&limit=100", "offset=2147483648", "date_from=9999-12-31T23:59:59.999999999Z",
-    "hub_link=%E2%82%AC", "type=%00", "hub_to=%00*CPO",
+    "offset=9223372036854775807&limit=100", "offset=2147483648", "date_from=9999-12-31T23:59:59.999999999Z", "hub_link=%E2%82%AC",
+    "type=%00", "hub_to=%00*CPO",
     "date_from=%00", "hub_to=N%00*C%01P", "type=%F0%9F%9A%97",
 )  # fmt: skip
 SEGMENTS = (
@@ -57,6 +57,7 @@ TOKENS = (
     "Token " + "x" * 5000,
     "Token \x80",
 )
+CREDENTIALS = "/ocpi/2.2.1/credentials"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "get")
 PARTIES = (
     ("NL", "HUB"),
@@ -77,11 +78,13 @@ HEADERS = (
 
 
 def break_it(call: Call, random: Random) -> None:
-    """One or two faults."""
+    """One or two faults, but never the end of a registration: all that came after it would be refused for want of a token."""
     for _ in range(random.choice((1, 1, 1, 2))):
         fault = random.choice(FAULTS)
         call.faults.append(fault.__name__)
         fault(call, random)
+    if call.method == "DELETE" and call.path.rstrip("/") == CREDENTIALS:
+        call.method = "GET"
 
 
 def no_good_token(call: Call, random: Random) -> None:
