@@ -50,6 +50,8 @@ from ocpi_modules.registry import MODULES
 from ocpi_modules.spec import ModuleID
 
 POOL_SIZE = 16
+APPLICATION_ROLE = "ocpi_hub_app"
+"""What migrations grant to; it may not change or delete a CDR (contracts 3, Roles)."""
 _alarms = structlog.get_logger("hub.alarms")
 
 
@@ -74,7 +76,9 @@ async def running_hub(
 
     `database_url` is that of the plain member role; the tables are up to date.
     """
-    database = Database(await open_pool(database_url, max_size=POOL_SIZE, application_name="ocpi-hub"))
+    database = Database(
+        await open_pool(database_url, max_size=POOL_SIZE, application_name="ocpi-hub", role=APPLICATION_ROLE)
+    )
     client = OcpiClient(allow_insecure=settings.allow_insecure)
     hub = create_app(settings, database, client, clock)
     try:

@@ -12,6 +12,7 @@ from ocpi_modules.spec import Place
 from ocpi_modules.status import InvalidParameters
 
 MAXIMUM_LENGTH = 255
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
 _IN_QUERY = re.compile(r"(?:(?<=^)|(?<=&))response_url=(https?://.*|[^&]*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -22,6 +23,10 @@ def find(request: OcpiRequest) -> str:
         raise InvalidParameters("`response_url` is missing; the result of this request has nowhere to go.")
     if len(url) > MAXIMUM_LENGTH:
         raise InvalidParameters(f"`response_url` is longer than {MAXIMUM_LENGTH} characters.")
+    if not _SENDABLE.fullmatch(url):
+        raise InvalidParameters(
+            "`response_url` holds blanks, line breaks or letters outside ASCII; percent-encode them."
+        )
     return url
 
 
