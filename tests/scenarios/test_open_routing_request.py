@@ -260,6 +260,32 @@ async def test_a_location_id_of_two_cpos_is_told_apart_by_its_evse_or_not_at_all
     assert (answer.status_code, world.seen()) == (1000, {"BE*CPX": 1})
 
 
+@pytest.mark.rule("R-59", "R-23")
+async def test_an_owner_that_left_does_not_make_an_id_ambiguous_and_alone_is_4003(world: World) -> None:
+    await location(world, world.net.cpo)
+    await location(world, world.other_cpo)
+    await suspend(world, world.other_cpo)
+    answer = await world.command("UNLOCK_CONNECTOR", location_id="L1", connector_id="1")
+    assert (answer.status_code, world.seen()) == (1000, {"NL*CPO": 1})
+    await suspend(world, world.net.cpo)
+    await location_gone(world)
+    answer = await world.command("UNLOCK_CONNECTOR", location_id="L1", connector_id="1")
+    assert (answer.status_code, world.seen()) == (4003, {"NL*CPO": 1})
+
+
+async def suspend(world: World, partner: Partner) -> None:
+    async with world.net.database.transaction() as connection:
+        await parties.set_state(connection, partner.platform_id, "SUSPENDED")
+        await parties.touch(connection, partner.platform_id)
+    await world.net.directory.refresh()
+
+
+async def location_gone(world: World) -> None:
+    """Only the first CPO's copy is left."""
+    async with world.net.database.transaction() as connection:
+        await connection.execute("UPDATE kept_object SET deleted = true WHERE owner = 'BE*CPX'")
+
+
 @pytest.mark.rule("R-102", "R-58")
 async def test_a_stop_goes_to_the_cpo_of_the_session_of_the_askers_driver(world: World) -> None:
     await pushed(world, world.net.cpo, session(), EMSP)
