@@ -17,6 +17,7 @@ from tests.hub.network import NOW, Network, network
 from tests.hub.routing.requests import CPO, RECEIVER, SENDER, request
 from tests.support import objects
 from tests.support.postgres import FreshDatabase
+from tests.support.raw_http import raw_server
 
 LATER = NOW + timedelta(days=1)
 ONE = "/NL/CPO/S1"
@@ -166,9 +167,11 @@ async def test_notes_end_with_what_they_are_about(hub_database: FreshDatabase) -
 
 async def test_a_command_that_reached_nobody_teaches_nothing(hub_database: FreshDatabase) -> None:
     async with network(hub_database) as net:
+        async with raw_server(net.cpo.behave) as closed_port:
+            pass
         async with net.database.transaction() as connection:
             await parties.drop_endpoints(connection, net.cpo.platform_id)
-            nowhere = ("commands", "RECEIVER", "http://127.0.0.1:9/commands")
+            nowhere = ("commands", "RECEIVER", f"http://127.0.0.1:{closed_port}/commands")
             await parties.add_endpoints(connection, net.cpo.platform_id, [nowhere])
             await parties.touch(connection, net.cpo.platform_id)
         await net.directory.refresh()
