@@ -169,13 +169,13 @@ def _remember(generator: Generator, call: Call, headers: dict[str, str]) -> None
 
 
 @contextlib.asynccontextmanager
-async def registered(hub: HubProcess, seed: int) -> AsyncIterator[list[Platform]]:
+async def registered(hub: HubProcess, seed: int, kind: type[Platform] = Platform) -> AsyncIterator[list[Platform]]:
     """Three platforms that listen and have registered: a CPO, an eMSP, and one that is all sorts of things."""
     of = PartyId.of
     platforms = [
-        Platform({of("NL", "CPO"): {Role.CPO}}, f"{seed} 0"),
-        Platform({of("DE", "MSP"): {Role.EMSP}}, f"{seed} 1"),
-        Platform(
+        kind({of("NL", "CPO"): {Role.CPO}}, f"{seed} 0"),
+        kind({of("DE", "MSP"): {Role.EMSP}}, f"{seed} 1"),
+        kind(
             {of("FR", "ROA"): {Role.CPO, Role.EMSP}, of("BE", "NAV"): {Role.NSP}, of("FR", "SCP"): {Role.SCSP}},
             f"{seed} 2",
         ),
