@@ -14,7 +14,7 @@ from ocpi_modules.message import PartyId
 from ocpi_modules.spec import ModuleID
 
 WINDOW_ROWS = 20_000
-WINDOW_CHANGES = 1_000
+WINDOW_CHANGES = 2_000
 
 
 class Position(NamedTuple):
@@ -43,15 +43,19 @@ class Window:
 
 
 async def read(connection: Any, after: Position, upto: Position | None = None) -> Window:
-    """The next window of changes for everybody (audience `*`)."""
-    rows = await repository.changes_after(connection, after, upto, WINDOW_ROWS, WINDOW_CHANGES)
-    if not rows:
+    """The next window of changes for everybody (audience `*`).
+
+    How far it goes is settled first: a row overtaken between the two statements stands again behind the end.
+    """
+    page = await repository.end_of_rows(connection, after, upto, WINDOW_ROWS)
+    if page is None:
         return Window((), upto or after, full=False)
-    changes = tuple(_change(row) for row in rows if row["current"])
-    last, read_rows = rows[-1], rows[-1]["read_rows"]
-    full = read_rows >= WINDOW_ROWS or len(rows) >= WINDOW_CHANGES
-    end = Position(int(last["xid"]), last["seq"])
-    return Window(changes, end if full or upto is None else max(end, upto), full)
+    end, full = Position(int(page["xid"]), page["seq"]), page["read_rows"] >= WINDOW_ROWS
+    rows = await repository.changes_between(connection, after, end, WINDOW_ROWS, WINDOW_CHANGES)
+    changes = [_change(row) for row in rows]
+    if len(changes) >= WINDOW_CHANGES:
+        return Window(tuple(changes), changes[-1].position, full=True)
+    return Window(tuple(changes), end if full or upto is None else max(end, upto), full)
 
 
 async def end_of_log(connection: Any) -> Position:
@@ -62,4 +66,4 @@ async def end_of_log(connection: Any) -> Position:
 def _change(row: Any) -> Change:
     country_code, _, party_id = row["owner"].partition("*")
     key = ObjectKey(PartyId(country_code, party_id), ModuleID(row["module"]), row["key_folded"], row["audience"])
-    return Change(Position(int(row["xid"]), row["seq"]), key, row["version"], row["revoked"])
+    return Change(Position(int(row["xid"]), row["seq"]), key, row["version"], bool(row["revoked"]))

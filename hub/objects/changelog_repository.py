@@ -2,31 +2,46 @@
 
 from typing import Any
 
+_NO_END = (2**63, 0)
 
-async def changes_after(
-    connection: Any, after: tuple[int, int], upto: tuple[int, int] | None, rows: int, changes: int
+
+async def end_of_rows(connection: Any, after: tuple[int, int], upto: tuple[int, int] | None, rows: int) -> Any:
+    """The position (xid, seq) of the last of the next `rows` rows, and how many there are; None when there is none."""
+    upper = upto or _NO_END
+    return await connection.fetchrow(
+        "WITH page AS (SELECT xid, seq FROM change_log "
+        "WHERE (xid, seq) > ($1::text::xid8, $2::bigint) AND (xid, seq) <= ($3::text::xid8, $4::bigint) "
+        "AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq LIMIT $5) "
+        "SELECT xid::text, seq, (SELECT count(*) FROM page) AS read_rows FROM page ORDER BY page.xid DESC, seq DESC LIMIT 1",
+        str(after[0]),
+        after[1],
+        str(upper[0]),
+        upper[1],
+        rows,
+    )
+
+
+async def changes_between(
+    connection: Any, after: tuple[int, int], end: tuple[int, int], rows: int, changes: int
 ) -> list[Any]:
-    """Up to `changes` of the next `rows` rows that stand for what their object is now, and always the last row read."""
-    upper = upto or (2**63, 0)
+    """The first `changes` of at most `rows` rows that stand for what their object is now, for everybody.
+
+    OFFSET 0 keeps the planner from joining everything before it counts to `changes` (measured: ten times slower).
+    """
     return list(
         await connection.fetch(
-            "WITH page AS MATERIALIZED (SELECT xid, seq, owner, module, key_folded, audience, version FROM change_log "
+            "SELECT log.xid::text, log.seq, log.owner, log.module, log.key_folded, log.audience, log.version, kept.revoked "
+            "FROM (SELECT * FROM change_log "
             "WHERE (xid, seq) > ($1::text::xid8, $2::bigint) AND (xid, seq) <= ($3::text::xid8, $4::bigint) "
-            "AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq LIMIT $5), "
-            "last AS (SELECT xid, seq, (SELECT count(*) FROM page) AS read_rows FROM page ORDER BY xid DESC, seq DESC LIMIT 1) "
-            "SELECT page.xid::text, page.seq, page.owner, page.module, page.key_folded, page.audience, page.version, "
-            "last.read_rows, kept.version IS NOT NULL AS current, "
-            "page.module = 'tokens' AND kept.body IS NOT NULL "
-            "AND convert_from(kept.body, 'UTF8')::json ->> 'valid' = 'false' AS revoked "
-            "FROM page CROSS JOIN last LEFT JOIN kept_object AS kept ON page.audience = '*' AND kept.owner = page.owner "
-            "AND kept.module = page.module AND kept.key_folded = page.key_folded AND kept.audience = page.audience "
-            "AND kept.version = page.version "
-            "WHERE kept.version IS NOT NULL OR (page.xid, page.seq) = (last.xid, last.seq) "
-            "ORDER BY page.xid, page.seq LIMIT $6",
+            "ORDER BY xid, seq LIMIT $5) AS log CROSS JOIN LATERAL (SELECT log.module = 'tokens' "
+            "AND convert_from(body, 'UTF8')::json ->> 'valid' = 'false' AS revoked FROM kept_object AS own "
+            "WHERE own.owner = log.owner AND own.module = log.module AND own.key_folded = log.key_folded "
+            "AND own.audience = '*' AND log.audience = '*' AND own.version = log.version OFFSET 0) AS kept "
+            "ORDER BY log.xid, log.seq LIMIT $6",
             str(after[0]),
             after[1],
-            str(upper[0]),
-            upper[1],
+            str(end[0]),
+            end[1],
             rows,
             changes,
         )

@@ -393,8 +393,11 @@ async def test_a_session_the_receiver_refused_is_not_put_again(here: World) -> N
 
 
 async def caught_up(here: World) -> bool:
-    held = here.net.delivery.destinations.values()
-    return all(one.live and not one.pending and not one.in_flight and not one.unsettled for one in held)
+    """Every cursor that is not away stands at the last row of the log, and nothing is under way."""
+    rows = await here.net.rows("SELECT xid::text, seq FROM change_log ORDER BY change_log.xid DESC, seq DESC LIMIT 1")
+    end = [(int(row["xid"]), row["seq"]) for row in rows]
+    held = [one for one in here.net.delivery.destinations.values() if not one.away]
+    return all(one.live and one.idle and not one.unsettled and [one.cursor] >= end for one in held)
 
 
 async def failing(here: World) -> bool:
