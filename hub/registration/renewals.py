@@ -82,5 +82,5 @@ class Renewals:
             reason = error.message if isinstance(error, OcpiError) else str(error)
             _log.error("partner_does_not_take_our_new_url", platform=name, attempt=attempt, reason=reason)
             return False
-        _log.info("partner_took_our_new_url", platform=name, url=self._public_url)
+        _log.info("partner_took_our_new_url", platform=name, url=self._public_url, attempt=attempt)
         return True

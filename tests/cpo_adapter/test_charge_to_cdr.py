@@ -43,6 +43,7 @@ async def test_a_charge_becomes_a_session_and_one_cdr(adapter_database: FreshDat
             assert charge is not None
             await charger.settle()
             cdr = (await eventually(lambda: hub.of("cdrs", "POST")))[0]
+            await eventually(lambda: merged(hub.of("sessions"))["status"] == "COMPLETED")
         assert (cdr.to, cdr.sender) == (EMSP, CPO)
         assert findings(CDR, cdr.document) == []
         assert cdr.document["total_energy"] * 1000 == charge.wh == 1000

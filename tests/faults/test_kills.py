@@ -74,6 +74,16 @@ class Supervised(Processes):
 class PatientStory(Story):
     """The demo's story by somebody who waits until a program is back, and repeats a handshake with the same Token A."""
 
+    def _start(self) -> None:
+        """The eMSP may die while it waits for the answer to its command; the charge began all the same."""
+        try:
+            Story._start(self)
+        except DemoFailed:
+            self.stage.processes.wait_until("A session after a kill", lambda: self._state()["sessions"], 60)
+
+    def _stop(self, session_id: str) -> None:
+        self._repeat(lambda: Story._stop(self, session_id))
+
     def _join_adapter(self, token_a: str) -> None:
         self._repeat(lambda: Story._join_adapter(self, token_a))
 
@@ -88,7 +98,7 @@ class PatientStory(Story):
                 return False
             return True
 
-        self.stage.processes.wait_until("A handshake after a kill", done, 60)
+        self.stage.processes.wait_until("A step after a kill", done, 60)
 
     def _state(self) -> dict[str, Any]:
         states: list[dict[str, Any]] = []

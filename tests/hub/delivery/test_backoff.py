@@ -95,7 +95,7 @@ def test_what_may_be_the_objects_fault_is_told_from_what_is_the_receivers() -> N
     assert [(isinstance(verdict, Failed) and verdict.its_own) for verdict in away] == [True, True]
 
 
-@pytest.mark.rule("N-5")
+@pytest.mark.promise("N-5")
 def test_only_the_share_of_a_worker_that_left_moves() -> None:
     workers = [UUID(int=number) for number in range(1, 5)]
     parties = [f"NL*P{number:02}" for number in range(100)]

@@ -79,7 +79,7 @@ async def test_kill_9_in_the_middle_of_a_fan_out_loses_nothing(here: World, hub_
         assert all(seen == sorted(seen) for seen in versions(receiver).values())
 
 
-@pytest.mark.rule("Q-12", "F-04", "C3")
+@pytest.mark.rule("Q-12", "F-04")
 async def test_a_worker_that_was_stopped_moves_no_cursor_back(here: World, hub_database: FreshDatabase) -> None:
     here.net.emsp.answer = slowly
     async with worker(hub_database) as first:

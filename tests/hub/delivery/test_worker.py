@@ -87,7 +87,7 @@ async def test_a_receiver_that_lacks_the_state_before_a_patch_gets_the_whole_obj
         assert (first.method, json.decode(first.body)["name"], second.method) == ("PUT", "new", "PATCH")
 
 
-@pytest.mark.rule("U-21", "C3", "N-6")
+@pytest.mark.rule("U-21")
 async def test_the_states_of_one_object_arrive_in_order_and_end_with_the_last(here: World) -> None:
     async def slowly(seen: Seen) -> Any:
         await asyncio.sleep(0.03)
@@ -120,7 +120,7 @@ async def test_revoked_tokens_go_first(here: World) -> None:
         assert pushed(here.net.cpo)[0].target.endswith("/STOLEN")
 
 
-@pytest.mark.rule("Q-13", "N-8")
+@pytest.mark.rule("Q-13")
 async def test_the_agreement_is_asked_for_when_it_is_sent(hub_database: FreshDatabase) -> None:
     async with world(hub_database, policy=DefaultPolicy.agreement) as here:
         other = await here.join("NSP", "NSP")

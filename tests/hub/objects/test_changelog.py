@@ -71,7 +71,7 @@ class Reader:
         self.place = window.end
 
 
-@pytest.mark.rule("N-4")
+@pytest.mark.promise("N-4")
 async def test_eight_writers_at_once_lose_no_row(database: Database, hub_database: FreshDatabase) -> None:
     """And a cursor on `seq` alone does, under the same writers."""
     store, each = keeping(database), 60
@@ -100,7 +100,7 @@ async def test_eight_writers_at_once_lose_no_row(database: Database, hub_databas
     assert len(naive.seen) < 8 * each
 
 
-@pytest.mark.rule("N-4")
+@pytest.mark.promise("N-4")
 async def test_a_bound_does_not_save_a_cursor_on_seq_alone(database: Database, hub_database: FreshDatabase) -> None:
     """The later transaction has the lower number: it is below the other reader's cursor when it becomes visible."""
     first, second = [await asyncpg.connect(hub_database.app_dsn) for _ in range(2)]

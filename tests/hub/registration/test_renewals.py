@@ -60,7 +60,7 @@ async def test_a_partner_that_refuses_is_asked_again_with_a_pause_that_doubles(h
 async def test_of_several_processes_one_tells(hub: SmallHub, hub_database: FreshDatabase) -> None:
     async with registered(hub) as party, opened(hub_database.app_dsn):
         moved = hub.url.replace("127.0.0.1", "localhost")
-        await asyncio.wait_for(asyncio.gather(*(renewals(hub, moved).run() for _ in range(4))), 10)
+        await asyncio.wait_for(asyncio.gather(*(renewals(hub, moved, first_pause=60).run() for _ in range(4))), 10)
         assert len(party.received("PUT", "credentials")) == 1
 
 
