@@ -56,7 +56,8 @@ class Settler:
         now = self._clock()
         if live.dirty and (live.urgent or live.told_at is None or now - live.told_at >= self._pace.session):
             await self._tell(live, now)
-        if live.state != OPEN and ready_for_cdr(live.transaction, now, self._pace.settle):
+        told = not live.dirty  # a stop that came while we told the session is told in the next round, before the CDR
+        if told and live.state != OPEN and ready_for_cdr(live.transaction, now, self._pace.settle):
             await self._finish(live, now)
         elif live.state == OPEN:
             await self._orphan(live, now)

@@ -11,6 +11,7 @@ import pytest
 from cpo_adapter.app import Adapter, create_adapter
 from cpo_adapter.charging.events import Sample, Sampled, Started, StatusReported, Stopped
 from cpo_adapter.facts import StoredFacts
+from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage import repository
 from ocpi_modules import json
 from tests.cpo_adapter.running_adapter import settings_of, token
@@ -194,3 +195,26 @@ async def test_what_was_committed_without_our_knowing_it_counts(
     finally:
         await connection.close()
     assert [json.decode(body)["total_energy"] for body in bodies] == [2]
+
+
+async def test_a_stop_that_comes_while_the_session_is_told_is_told_before_the_cdr(
+    adapter: Adapter, adapter_database: FreshDatabase, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = facts_of(adapter)
+    number = (await facts.started(started())).transaction_id
+    await facts.sampled(sampled(number, 10, 3000))
+    clock.now = at(10)
+    read = outbox.document
+
+    async def read_while_the_charger_stops(connection: repository.Connection, module: str, key: str) -> object:
+        monkeypatch.setattr(outbox, "document", read)
+        await facts.stopped(Stopped("CP-1", number, Decimal(3000), at(10), at(10)))
+        return await read(connection, module, key)
+
+    monkeypatch.setattr(outbox, "document", read_while_the_charger_stops)
+    for _ in range(3):
+        await adapter.settler.settle_due()
+    assert await states(adapter_database) == [("DONE", None)]
+    async with adapter.database.connection() as connection:
+        rows = await connection.fetch("SELECT body FROM document WHERE module = 'sessions'")
+    assert [json.decode(row["body"])["status"] for row in rows] == ["COMPLETED"]
