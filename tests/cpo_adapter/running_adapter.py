@@ -14,8 +14,9 @@ from cpo_adapter.app import Adapter, create_adapter, working
 from cpo_adapter.settings import Settings
 from cpo_adapter.simulator.charger import SimulatedCharger
 from cpo_adapter.simulator.settings import ChargerSettings
-from ocpi_modules.http.listener import Listener, bind
+from ocpi_modules.http.listener import Listener
 from tests.cpo_adapter.fake_hub import EMSP, TOKEN_A, FakeHub
+from tests.support.ports import free_port
 from tests.support.postgres import FreshDatabase
 
 PASSWORD = "a-password-of-20-byt"
@@ -84,11 +85,6 @@ def token(**fields: Any) -> dict[str, Any]:
         "last_updated": "2026-01-01T00:00:00Z",
         **fields,
     }
-
-
-def free_port() -> int:
-    with bind("127.0.0.1", 0) as found:
-        return int(found.getsockname()[1])
 
 
 def settings_of(database: FreshDatabase, folder: Path, **fields: Any) -> Settings:

@@ -16,8 +16,9 @@ import pytest
 from cpo_adapter.simulator.charger import SimulatedCharger
 from ocpi_modules.spec import Method
 from tests.cpo_adapter.fake_hub import TOKEN_A, FakeHub
-from tests.cpo_adapter.running_adapter import KEY, PASSWORD, QUICK_CHARGER, SITE, eventually, free_port, token
+from tests.cpo_adapter.running_adapter import KEY, PASSWORD, QUICK_CHARGER, SITE, eventually, token
 from tests.cpo_adapter.test_charge_to_cdr import merged
+from tests.support.ports import free_port
 from tests.support.postgres import FreshDatabase
 
 PROGRAM = [sys.executable, "-m", "cpo_adapter"]

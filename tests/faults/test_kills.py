@@ -21,7 +21,7 @@ from hub.demo.story import Story
 from ocpi_modules import json
 from tests.faults.kill_at import POINTS
 from tests.support.ledger import delivered_kwh
-from tests.support.ports import free_ports
+from tests.support.ports import stage_ports
 
 
 class Supervised(Processes):
@@ -122,7 +122,7 @@ def quiet() -> Screen:
 @pytest.mark.parametrize("point", POINTS)
 def test_one_cdr_in_effect_after_a_kill(point: str, tmp_path: Path, quiet: Screen) -> None:
     processes = Supervised(tmp_path / "logs", point, tmp_path / "killed")
-    with Stage(tmp_path, free_ports(), processes, quiet, charge_wh=150) as stage:
+    with Stage(tmp_path, stage_ports(), processes, quiet, charge_wh=150) as stage:
         result = PatientStory(stage, quiet).play()
         processes.wait_until("The kill and the restart", lambda: processes.restarts == 1, 30)
         processes.wait_until("The CDR's acknowledgement at the CPO", lambda: cdr_acknowledged(stage), 90)

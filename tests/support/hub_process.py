@@ -4,7 +4,6 @@ import base64
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,18 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ocpi_modules import json
+from tests.support.ports import free_ports
 
 PATIENCE_SECONDS = 30.0
 SECRET_KEY = base64.b64encode(b"k" * 32).decode()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that were free a moment ago."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for bound in sockets:
-            bound.bind(("127.0.0.1", 0))
-        return [bound.getsockname()[1] for bound in sockets]
 
 
 def wait_until(true: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
