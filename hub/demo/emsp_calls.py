@@ -5,9 +5,9 @@ from uuid import uuid4
 
 from hub.demo.emsp_folder import EmspFolder
 from hub.demo.emsp_handler import EmspHandler
-from ocpi_modules import envelope, headers, json, secrets
+from ocpi_modules import envelope, json, secrets
 from ocpi_modules.http import handshake
-from ocpi_modules.http.client import OcpiClient, OutgoingRequest, join_url
+from ocpi_modules.http.client import OcpiClient, OutgoingRequest, join_url, ocpi_headers
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
@@ -97,15 +97,14 @@ class EmspCalls:
     ) -> Any:
         state = self.folder.read("credentials")
         endpoint = next(end["url"] for end in state["endpoints"] if end["identifier"] == module and end["role"] == role)
-        sent = {
-            "Authorization": headers.authorization(state["hub_token"], base64_encoded=state["base64"]),
-            headers.REQUEST_ID: str(uuid4()),
-            headers.CORRELATION_ID: str(uuid4()),
-        }
-        if routed:
-            sent |= headers.routing_headers(to=to, sender=self.handler.party)
-        if body:
-            sent["Content-Type"] = "application/json"
+        sent = ocpi_headers(
+            state["hub_token"],
+            request_id=str(uuid4()),
+            correlation_id=str(uuid4()),
+            base64_encoded=state["base64"],
+            to=to if routed else None,
+            sender=self.handler.party if routed else None,
+        )
         request = OutgoingRequest(method, join_url(endpoint, path), sent, body)
         answer = await self.client.send(request, DEADLINE_SECONDS)
         content = envelope.read(answer.body)
