@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA_TABLE = "hub_schema_version"
+OLDEST_PROGRAM = "0006_delivery"
+"""The newest revision of the oldest program that may go on working beside this one (Q-16): tables are first expanded, and
+contracted a release later. A migration that takes away what older programs need raises this."""
 CONNECT_SECONDS = 10.0
 LOCK_SECONDS = 120.0
 ONE_AT_A_TIME = threading.Lock()  # alembic keeps its context in modules, so two threads would share it
@@ -68,8 +71,17 @@ def pending(dsn: str, script_location: Path = MIGRATIONS, schema_table: str = SC
 
 
 def is_current(dsn: str) -> bool:
-    """Whether the newest revision of this program is applied; asked without alembic. Raises MigrationError."""
-    return newest_revision() in applied_revisions(dsn)
+    """Whether this program can work with the tables: they are its own, or newer and still fit it. Raises MigrationError.
+
+    Asked without alembic.
+    """
+    newest = newest_revision()
+    return newest in applied_revisions(dsn) or newest in applied_revisions(dsn, program_table(SCHEMA_TABLE))
+
+
+def program_table(schema_table: str) -> str:
+    """The table that lists which programs, each by its newest revision, fit the tables."""
+    return f"{schema_table}_program"
 
 
 def newest_revision() -> str:
@@ -110,11 +122,25 @@ async def _upgrade(dsn: str, script_location: Path, schema_table: str) -> None:
             await _lock(connection, schema_table)
             try:
                 await connection.run_sync(_run_alembic(script_location, schema_table))
+                await _list_programs(connection, script_location, program_table(schema_table))
                 await connection.commit()
             finally:
                 await _show_version(connection, schema_table)
+                await _show_version(connection, program_table(schema_table))
     finally:
         await engine.dispose()
+
+
+async def _list_programs(connection: "AsyncConnection", script_location: Path, table: str) -> None:
+    """Write down which programs fit the tables as they are now."""
+    from sqlalchemy import text
+
+    names = sorted(path.stem for path in (script_location / "versions").glob("[0-9]*.py"))
+    fitting = [{"name": name} for name in names if name >= OLDEST_PROGRAM]
+    await connection.execute(text(f"CREATE TABLE IF NOT EXISTS {quoted(table)} (version_num text PRIMARY KEY)"))
+    await connection.execute(text(f"DELETE FROM {quoted(table)}"))  # noqa: S608
+    if fitting:
+        await connection.execute(text(f"INSERT INTO {quoted(table)} VALUES (:name)"), fitting)  # noqa: S608
 
 
 async def _show_version(connection: "AsyncConnection", schema_table: str) -> None:

@@ -32,7 +32,11 @@ def wait_until(true: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> No
 class HubProcess:
     """One hub: its settings, its commands, and its serving process. `log` is what it wrote to standard error."""
 
-    def __init__(self, folder: Path, database_url: str, migrate_url: str = "", **settings: str) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, migrate_url: str = "", program: Path | None = None, **settings: str
+    ) -> None:
+        """`program`: the checkout whose program it is, by default this one."""
+        self.program = program
         self.port, self.admin_port = free_ports(2)
         self.log = folder / "hub.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,6 +76,7 @@ class HubProcess:
             text=True,
             timeout=60,
             check=False,
+            cwd=self.program,
         )
 
     def json(self, *arguments: str, given: str = "") -> Any:
@@ -90,7 +95,11 @@ class HubProcess:
         """`serve`, not waited for."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "hub", "serve", *arguments], env=self.environ, stdout=log, stderr=log
+                [sys.executable, "-m", "hub", "serve", *arguments],
+                env=self.environ,
+                stdout=log,
+                stderr=log,
+                cwd=self.program,
             )
 
     @contextlib.contextmanager
