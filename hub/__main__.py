@@ -8,6 +8,7 @@ import typer
 from hub.command_line import diagnosis, platforms, serving, tell
 from hub.command_line.agreements import agreement_app
 from hub.command_line.arguments import Json
+from hub.command_line.traces import trace_app
 
 app = typer.Typer(
     add_completion=True, no_args_is_help=True, help="An OCPI 2.2.1 roaming hub.", pretty_exceptions_enable=False
@@ -20,6 +21,7 @@ app.command()(platforms.connect)
 app.add_typer(platforms.platform_app, name="platform")
 app.add_typer(platforms.party_app, name="party")
 app.add_typer(agreement_app, name="agreement")
+app.add_typer(trace_app, name="trace")
 app.command()(diagnosis.doctor)
 app.command()(serving.openapi)
 

@@ -21,6 +21,7 @@ from hub.delivery.audience import Audience
 from hub.delivery.missed import MissedSessions
 from hub.delivery.send import DoorOut
 from hub.delivery.store import PostgresStore
+from hub.delivery.traced import TracedDoor
 from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
 from hub.objects.copies import Copies
@@ -41,7 +42,8 @@ from hub.routing.owners import Owners
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from hub.settings import Settings
-from hub.traces.record import Traces
+from hub.traces.record import MOST_ENTRIES, Traces
+from hub.traces.writer import TraceWriter
 from hub.watchdog import Watchdog
 from ocpi_modules.http.client import OcpiClient
 from ocpi_modules.http.server import OcpiEdge
@@ -101,8 +103,13 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     status = ClientInfoStatus(database, directory, client, clock)
     registration.on_announced = status.announced
     book = AgreementBook()
-    door = DoorOut(client, report=lambda platform, reached: (status.seen if reached else status.failed)(platform))
-    traces = Traces()
+
+    def report(platform: Platform, reached: bool) -> None:
+        (status.seen if reached else status.failed)(platform)
+
+    door = DoorOut(client, report=report)
+    traces = Traces(most=MOST_ENTRIES if settings.trace_days else 0)
+    writer = TraceWriter(traces=traces, database=database, key=settings.keys.pseudonym[0], clock=clock)
     tickets = Tickets(
         database=database,
         door=door,
@@ -116,7 +123,10 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     policy = Policy(DefaultPolicy(settings.default_policy), book)
     objects = KeptObjects(database=database, clock=clock, later=later)
     delivery = DeliveryWorker(
-        store=PostgresStore(database), audience=Audience(directory, policy), door=door, alarm=_alarms.error
+        store=PostgresStore(database),
+        audience=Audience(directory, policy),
+        door=TracedDoor(client, traces, report=report),
+        alarm=_alarms.error,
     )
     broadcast_push = BroadcastPushRoute(
         hub_party=settings.hub_party, database=database, objects=objects, clock=clock, told=delivery.told
@@ -166,6 +176,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         get_all=get_all,
         open_routing=open_routing,
         tickets=tickets,
+        traces=traces,
         seen=seen,
     )
     watchdog = Watchdog()
@@ -179,6 +190,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "later writes": later.run,
             "notes": notes.run,
             "delivery": delivery.run,
+            "traces": writer.run,
             "expired tickets": tickets.forget_expired,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }

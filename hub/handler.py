@@ -1,6 +1,7 @@
 """The map of the hub: every request that comes in is authenticated, decided, and taken by one of seven routes."""
 
 from collections.abc import Callable
+from time import perf_counter_ns
 from typing import Protocol
 
 from hub.parties.directory import Directory
@@ -23,6 +24,7 @@ from hub.routing.get_all import GetAllRoute
 from hub.routing.open_routing import OpenRoutingRoute
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
+from hub.traces.record import Traces
 from ocpi_modules import headers as names
 from ocpi_modules import registry
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
@@ -49,6 +51,7 @@ class HubHandler:
         open_routing: OpenRoutingRoute,
         broadcast_push: BroadcastPushRoute,
         tickets: Tickets,
+        traces: Traces,
         seen: Callable[[Platform], None],
     ) -> None:
         self._directory = directory
@@ -58,21 +61,37 @@ class HubHandler:
         self._open_routing = open_routing
         self._broadcast_push = broadcast_push
         self._tickets = tickets
+        self._traces = traces
         self._seen = seen
 
     async def handle(self, request: OcpiRequest) -> OcpiResponse:
         """Answer one request. Raises OcpiError; a refusal of a functional module says that it is the hub's (R-26)."""
-        caller = await self._directory.authenticate(request)
+        began, route = perf_counter_ns(), None
+        caller = await self._authenticate(request, began)
         self._seen(caller.platform)
         try:
-            return await self._route(request, caller)
-        except OcpiError as refusal:
-            if registry.module(request.version, request.module).kind is Kind.FUNCTIONAL:
-                refusal.headers |= names.routing_headers(to=caller.party, sender=self._directory.hub_party)
+            route = await self._decide(request, caller)
+            answer = await self._take(route, request, caller)
+        except Exception as error:
+            self._traces.refused(request, caller, route, error, began)
+            if (
+                isinstance(error, OcpiError)
+                and registry.module(request.version, request.module).kind is Kind.FUNCTIONAL
+            ):
+                error.headers |= names.routing_headers(to=caller.party, sender=self._directory.hub_party)
+            raise
+        self._traces.answered(request, caller, route, answer, began)
+        return answer
+
+    async def _authenticate(self, request: OcpiRequest, began: int) -> Caller:
+        try:
+            return await self._directory.authenticate(request)
+        except InvalidParameters as refusal:  # the token is known, its FROM party is not
+            self._traces.refused(request, None, None, refusal, began)
             raise
 
-    async def _route(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
-        match await self._decide(request, caller):
+    async def _take(self, route: Route, request: OcpiRequest, caller: Caller) -> OcpiResponse:
+        match route:
             case Ticket(TicketKind.RESPONSE_URL, reference):
                 return await self._tickets.follow(request, caller, reference)
             case Ticket(TicketKind.CDR_LOCATION, reference):

@@ -29,13 +29,15 @@ class Keys:
 
     mac: tuple[bytes, ...] = field(repr=False)
     seal: tuple[bytes, ...] = field(repr=False)
+    pseudonym: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
     def derived_from(cls, *secret_keys: bytes) -> "Keys":
-        """From 32-byte secrets, newest first; MAC and encryption keys are derived apart."""
+        """From 32-byte secrets, newest first; the keys of each purpose are derived apart."""
         return cls(
             mac=tuple(derive_key(secret, "issued tokens") for secret in secret_keys),
             seal=tuple(derive_key(secret, "sealed secrets") for secret in secret_keys),
+            pseudonym=tuple(derive_key(secret, "pseudonyms") for secret in secret_keys),
         )
 
 
@@ -62,6 +64,11 @@ def token_mac(key: bytes, token: str) -> bytes:
 def token_macs(keys: Keys, token: str) -> list[bytes]:
     """The MACs a token may be stored under, newest key first."""
     return [token_mac(key, token) for key in keys.mac]
+
+
+def pseudonym(key: bytes, text: str) -> str:
+    """Ten hexadecimal digits in the place of a personal value: the same for the same value, nothing without the key (S-36)."""
+    return hmac.digest(key, text.encode("utf-8", "replace"), hashlib.sha256).hex()[:10]
 
 
 def seal(keys: Keys, text: str, *, owner: str, purpose: str) -> bytes:

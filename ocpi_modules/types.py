@@ -48,6 +48,11 @@ class OcpiObject(BaseModel):
         return cls.model_validate(document)
 
 
+def folded(text: str) -> str:
+    """A CiString as it is compared (Y-02)."""
+    return text.upper() if text.isascii() else text
+
+
 def format_datetime(instant: datetime) -> str:
     """RFC 3339 in UTC with `Z` and at most 3 digits of a second (Y-08)."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -20,6 +20,7 @@ from ocpi_modules import patch
 from ocpi_modules.message import Clock, OcpiRequest, PartyId
 from ocpi_modules.spec import Method, ModuleSpec
 from ocpi_modules.status import OcpiError
+from ocpi_modules.types import folded as folded
 from ocpi_modules.types import parse_datetime
 
 EVERYBODY = "*"
@@ -151,11 +152,6 @@ def key_folded(request: OcpiRequest, module: ModuleSpec) -> str:
         given = request.document.get(name) if request.method is Method.PUT else None
         parts.append(given if isinstance(given, str) else request.params.get(name, default))
     return folded("|".join(parts))
-
-
-def folded(text: str) -> str:
-    """A CiString as it is compared (Y-02)."""
-    return text.upper() if text.isascii() else text
 
 
 def merged(push: Push, kept: Kept | None) -> bytes | None:

@@ -101,7 +101,9 @@ class GetAllRoute:
                 continue
             if caller.platform.switches.strict:
                 raise InvalidParameters(f"{name} is required for {request.module}; give it.")
-            self._traces.flagged("parameter left out", name=name, sender=str(viewer), module=str(request.module))
+            self._traces.flagged(
+                "parameter left out", request, name=name, sender=str(viewer), module=str(request.module)
+            )
 
     def _reads(self, request: OcpiRequest, caller: Caller, viewer: PartyId) -> tuple[bool, bool]:
         """Whether it reads what others own, and whether it owns such objects itself (R-66)."""

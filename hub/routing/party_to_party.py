@@ -268,7 +268,7 @@ class PartyToPartyRoute:
         if isinstance(following, links.BehindTicket):
             return f"{ours}?{LINK_TICKET}={await self._tickets.link(message, following.url)}"
         if following and following.repaired:
-            self._traces.flagged("link repaired", receiver=str(forward.receiver), module=str(request.module))
+            self._traces.flagged("link repaired", request, receiver=str(forward.receiver), module=str(request.module))
         return following.url if following else None
 
 

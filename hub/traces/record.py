@@ -1,54 +1,127 @@
-"""One structured line for every routed message: both legs, no token, no personal data (R-84, R-85)."""
+"""What routing says of every message (R-84). It costs an append: what is written of it, and how, is settled behind the answer.
 
-from dataclasses import dataclass
-from typing import Any
+    leg in:  partner --request--> hub            `answered` or `refused`, by the handler, once for a request
+    leg out: hub --forwarded request--> partner  `sent`, by the routes, none or several for a request; `pushed`, by delivery
+
+The entries hold the requests themselves, so that nothing is copied; `hub/traces/rows.py` takes them apart soon afterwards.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from time import perf_counter_ns
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from ocpi_modules.message import OcpiRequest, PartyId
+from hub.parties.platforms import Caller, Platform
+from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
+from ocpi_modules.spec import InterfaceRole, Method, ModuleID
+
+MOST_ENTRIES = 20_000
 
 
-@dataclass(frozen=True)
-class RoutedTrace:
-    """What is written; ids of objects are left out because some of them are those of drivers (S-36)."""
+class Message(Protocol):
+    """`hub.delivery.send.RoutedMessage`, which stands above this room."""
+
+    @property
+    def method(self) -> Method: ...
+    @property
+    def module(self) -> ModuleID: ...
+    @property
+    def interface(self) -> InterfaceRole: ...
+    @property
+    def to(self) -> PartyId: ...
+    @property
+    def sender(self) -> PartyId: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def correlation_id(self) -> str: ...
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def request_id(self) -> str: ...
+
+
+class LegIn(NamedTuple):
+    """A request and what it was answered. `caller` is None where FROM named somebody else's party. Times are perf_counter_ns."""
 
     request: OcpiRequest
-    sender: PartyId
-    receiver: PartyId
-    forwarded_request_id: str
-    outcome: str
-    http_status: int
-    status_code: int
-    microseconds: int
-    findings: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
+    caller: Caller | None
+    route: str
+    answer: OcpiResponse | Exception
+    began: int
+    ended: int
+
+
+class LegOut(NamedTuple):
+    """A message and its outcome, one of `hub.delivery.outcome`. `request` is None for a delivery the hub makes by itself."""
+
+    request: OcpiRequest | None
+    message: Message
+    platform: Platform
+    outcome: Any
+    findings: Sequence[str]
+    began: int
+    ended: int
+
+
+class Flag(NamedTuple):
+    """Something odd about a request that was served all the same."""
+
+    request: OcpiRequest
+    event: str
+
+
+Entry = LegIn | LegOut | Flag
 
 
 class Traces:
-    def __init__(self, log: Any = None) -> None:
+    """One per process. `most` entries wait at the same time, the oldest are dropped and counted; 0 stores nothing."""
+
+    def __init__(self, log: Any = None, *, most: int = MOST_ENTRIES) -> None:
+        self.entries: deque[Entry] = deque()
+        self.dropped = 0
+        self._most = most
         self._log = log or structlog.get_logger("hub.traces")
 
-    def routed(self, trace: RoutedTrace) -> None:
-        """Write the line; `findings` and `flags` only where there are some."""
-        request = trace.request
-        self._log.info(
-            "routed",
-            method=str(request.method),
-            module=str(request.module),
-            interface=str(request.interface),
-            sender=str(trace.sender),
-            receiver=str(trace.receiver),
-            request_id=request.request_id,
-            forwarded_request_id=trace.forwarded_request_id,
-            correlation_id=request.correlation_id,
-            outcome=trace.outcome,
-            http_status=trace.http_status,
-            status_code=trace.status_code,
-            microseconds=trace.microseconds,
-            **({"findings": list(trace.findings)} if trace.findings else {}),
-            **({"flags": list(trace.flags)} if trace.flags else {}),
-        )
+    def answered(self, request: OcpiRequest, caller: Caller, route: object, answer: OcpiResponse, began: int) -> None:
+        """The leg in, answered. `route` is what was decided."""
+        self._add(LegIn(request, caller, type(route).__name__, answer, began, perf_counter_ns()))
 
-    def flagged(self, event: str, **fields: Any) -> None:
-        """Something an operator should see that is not the end of one message."""
+    def refused(self, request: OcpiRequest, caller: Caller | None, route: object, error: Exception, began: int) -> None:
+        """The leg in, refused or failed; `route` is None when nothing was decided yet."""
+        self._add(LegIn(request, caller, type(route).__name__ if route else "", error, began, perf_counter_ns()))
+
+    def sent(
+        self,
+        request: OcpiRequest,
+        message: Message,
+        platform: Platform,
+        outcome: object,
+        began: int,
+        findings: Sequence[str] = (),
+    ) -> None:
+        """A leg out of `request`; told before the request is answered."""
+        self._add(LegOut(request, message, platform, outcome, findings, began, perf_counter_ns()))
+
+    def pushed(self, message: Message, platform: Platform, outcome: object, began: int) -> None:
+        """An attempt of delivery; the correlation id leads to the request it comes from (U-06)."""
+        self._add(LegOut(None, message, platform, outcome, (), began, perf_counter_ns()))
+
+    def flagged(self, event: str, request: OcpiRequest | None = None, **fields: Any) -> None:
+        """Something an operator should see that is not the end of one message; `fields` are for the log."""
         self._log.warning(event, **fields)
+        if request is not None:
+            self._add(Flag(request, event))
+
+    def _add(self, entry: Entry) -> None:
+        entries = self.entries
+        entries.append(entry)
+        if len(entries) > self._most:
+            entries.popleft()
+            self.dropped += 1 if self._most else 0

@@ -16,6 +16,7 @@ from hub.delivery.audience import Audience
 from hub.delivery.missed import MissedSessions
 from hub.delivery.send import Deadlines, DoorOut
 from hub.delivery.store import PostgresStore
+from hub.delivery.traced import TracedDoor
 from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
 from hub.objects.copies import Copies
@@ -35,6 +36,7 @@ from hub.routing.owners import Owners
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from hub.traces.record import Traces
+from hub.traces.writer import TraceWriter
 from ocpi_modules import headers as names
 from ocpi_modules import json, registry
 from ocpi_modules.envelope import success
@@ -191,8 +193,11 @@ class Network:
     emsp: Partner
     reached: list[tuple[str, bool]]
     alarms: list[str]
-    traces: list[dict[str, Any]]
+    flagged: list[dict[str, Any]]
+    """What was told to the operator's log."""
     time: list[datetime]
+    traces: Traces
+    writer: TraceWriter
 
     @property
     def public_url(self) -> str:
@@ -225,6 +230,11 @@ class Network:
             await connection.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
             return Answer(*await connection.answer(20))
 
+    async def traced(self) -> list[dict[str, Any]]:
+        """The traces of everything so far, in its order."""
+        await self.writer.flush()
+        return await self.rows("SELECT * FROM trace ORDER BY seq")
+
     async def rows(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
         async with self.database.connection() as connection:
             return [dict(row) for row in await connection.fetch(query, *arguments)]
@@ -251,7 +261,7 @@ async def network(
         for partner in (cpo, emsp):
             await register(database, keys, partner)
         client = await stack.enter_async_context(OcpiClient(allow_insecure=True))
-        time, alarms, traces, reached = [NOW], [], [], []
+        time, alarms, flagged, reached = [NOW], [], [], []
         directory = Directory(database, keys, HUB, lambda: time[0])
         await directory.refresh()
 
@@ -269,8 +279,9 @@ async def network(
         url = f"http://127.0.0.1:{listening.port}"
         later = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
         notes = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
-        written = Traces(_Log(traces))
-        tickets = Tickets(door=door, directory=directory, traces=written, public_url=url, **shared)
+        traces = Traces(_Log(flagged))
+        writer = TraceWriter(traces=traces, database=seen_database, key=keys.pseudonym[0], clock=shared["clock"])
+        tickets = Tickets(door=door, directory=directory, traces=traces, public_url=url, **shared)
         objects = KeptObjects(later=later, **shared)
         book = AgreementBook()
         route = PartyToPartyRoute(
@@ -282,13 +293,13 @@ async def network(
             objects=objects,
             notes=Notes(notes, shared["clock"]),
             missed=MissedSessions(objects),
-            traces=written,
+            traces=traces,
             public_url=url,
         )
         delivery = DeliveryWorker(
             store=PostgresStore(seen_database),
             audience=Audience(directory, Policy(policy, book)),
-            door=door,
+            door=TracedDoor(client, traces, deadlines=deadlines, report=report),
             alarm=alarm,
         )
         edge.handler = HubHandler(
@@ -307,7 +318,7 @@ async def network(
                 policy=Policy(policy, book),
                 pages={None: Pages(seen_database), ModuleID.cdrs: Pages(seen_database, CdrShelves())},
                 copies=Copies(seen_database),
-                traces=written,
+                traces=traces,
                 keys=keys,
                 clock=lambda: time[0],
                 public_url=url,
@@ -321,6 +332,7 @@ async def network(
                 else None,
             ),
             tickets=tickets,
+            traces=traces,
             seen=delivery.heard,
         )
         yield Network(
@@ -339,8 +351,10 @@ async def network(
             emsp,
             reached,
             alarms,
-            traces,
+            flagged,
             time,
+            traces,
+            writer,
         )
 
 
@@ -395,10 +409,8 @@ class _Log:
     def __init__(self, lines: list[dict[str, Any]]) -> None:
         self._lines = lines
 
-    def info(self, event: str, **fields: Any) -> None:
+    def warning(self, event: str, **fields: Any) -> None:
         self._lines.append({"event": event, **fields})
-
-    warning = info
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:

@@ -31,6 +31,9 @@ def hub(hub_database: FreshDatabase, tmp_path: Path) -> HubProcess:
         (["platform", "set", "--party", "NL/ABC", "endpoint_overrides=x"], "SENDER|RECEIVER"),
         (["agreement", "set", "--cpo", "NL/ABC", "--emsp", "NL/ABC"], "no agreement with itself"),
         (["agreement", "set", "--cpo", "NL/ABC", "--emsp", "DE/XYZ", "--module", "cars"], "cars is no module"),
+        (["trace", "list", "--party", "NL"], "NL is not COUNTRY/PARTY"),
+        (["trace", "list", "--since", "today"], "write 7d, 12h or 30m"),
+        (["trace", "list", "--limit", "1001"], "--limit"),
         (["serve", "--workers", "0"], "--workers"),
     ],
 )
@@ -48,6 +51,7 @@ def test_misuse_is_exit_code_2_with_the_way_out(hub: HubProcess, arguments: list
         (["platform", "unregister", "--party", "NL/ABC"], "NL*ABC is not known here"),
         (["agreement", "remove", "--cpo", "NL/ABC", "--emsp", "DE/XYZ"], "have no agreement"),
         (["invite", "--party", "CPO:NL/HUB"], "the hub's own party"),
+        (["trace", "show", "none"], "No trace of such a message is kept"),
         (["openapi", "--output", "/dev/null"], "/dev/null cannot be written to"),
     ],
 )

@@ -179,7 +179,7 @@ async def test_sessions_are_listed_for_their_two_parties_only(net: Network) -> N
     target = "/sender/sessions?date_from=2020-01-01T00:00:00Z"
     assert [await ids(net, asker, target) for asker in (net.cpo, net.emsp, stranger)] == [["S1"], ["S1"], []]
     assert await ids(net, net.emsp, "/sender/sessions") == ["S1"]
-    assert "parameter left out" in [line["event"] for line in net.traces]
+    assert "parameter left out" in [line["event"] for line in net.flagged]
 
 
 @pytest.mark.rule("D-24", "R-66", "R-93")

@@ -251,7 +251,7 @@ async def test_an_odd_object_passes_flagged_and_is_not_kept(net: Network) -> Non
     await net.call(net.cpo, "PUT", SESSION, session(), to=EMSP)
     answer = await net.call(net.cpo, "PUT", SESSION, session(currency="euros"), to=EMSP)
     assert (answer.status_code, len(net.emsp.seen)) == (1000, 2)
-    assert "currency" in " ".join(net.traces[-1]["findings"])
+    assert "currency" in " ".join((await net.traced())[-1]["flags"])
     kept = await net.rows("SELECT version, stale, body FROM kept_object")
     assert [(row["version"], row["stale"], row["body"]) for row in kept] == [(1, True, session())]
 
@@ -267,7 +267,7 @@ async def test_a_strict_platform_gets_no_odd_object(net: Network) -> None:
 @pytest.mark.rule("R-84", "R-85")
 async def test_a_trace_tells_both_legs_and_no_secret(net: Network) -> None:
     await net.call(net.cpo, "POST", "/sender/tokens/SECRETUID/authorize", to=EMSP)
-    line = net.traces[-1]
+    (line,) = await net.traced()
     assert (line["request_id"], line["correlation_id"]) == ("req-1", "corr-1")
     assert line["forwarded_request_id"] == net.emsp.seen[0].headers["x-request-id"]
     assert (line["sender"], line["receiver"], line["status_code"]) == ("NL*CPO", "DE*MSP", 1000)

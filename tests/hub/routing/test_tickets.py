@@ -56,7 +56,7 @@ async def test_a_command_gets_our_url_and_its_result_reaches_theirs(net: Network
     assert seen.routing == ("DE*MSP", "NL*CPO")
     assert seen.headers["x-correlation-id"] == "corr-1"
     assert seen.headers["x-request-id"] not in ("", "req-1")
-    assert [(line["module"], line["receiver"]) for line in net.traces] == [
+    assert [(line["module"], line["receiver"]) for line in await net.traced()] == [
         ("commands", "NL*CPO"),
         ("commands", "DE*MSP"),
     ]
