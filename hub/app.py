@@ -33,6 +33,7 @@ from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
 from hub.registration.handshake import HubIdentity, Registration
 from hub.registration.renewals import Renewals
+from hub.retention.job import Retention
 from hub.routing.authorize_fan_out import AuthorizeFanOut
 from hub.routing.broadcast_push import BroadcastPushRoute
 from hub.routing.get_all import GetAllRoute
@@ -179,6 +180,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         traces=traces,
         seen=seen,
     )
+    retention = Retention(database, clock, trace_days=settings.trace_days, cdr_years=settings.cdr_years)
     watchdog = Watchdog()
     background = Background(
         {
@@ -191,21 +193,26 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "notes": notes.run,
             "delivery": delivery.run,
             "traces": writer.run,
-            "expired tickets": tickets.forget_expired,
+            "retention": retention.run,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }
     )
     ocpi = OcpiEdge(FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, MODULES, clock)
-    return Hub(database, directory, registration, book, background, ocpi, _admin_app(database, background, watchdog))
+    return Hub(
+        database, directory, registration, book, background, ocpi, _admin_app(database, background, watchdog, writer)
+    )
 
 
-def _admin_app(database: Database, background: Background, watchdog: Watchdog) -> FastAPI:
+def _admin_app(database: Database, background: Background, watchdog: Watchdog, writer: TraceWriter) -> FastAPI:
     def troubles() -> list[str]:
         failing = [f"The loop {name} fails; the log says why." for name in background.failing()]
         return failing + watchdog.findings()
 
+    def warnings() -> list[str]:
+        return [f"{writer.dropped} traces were dropped."] if writer.dropped else []
+
     app = FastAPI(title="ocpi-hub admin", docs_url=None, redoc_url=None)
-    app.include_router(health_routes(database, troubles))
+    app.include_router(health_routes(database, troubles, warnings))
     return app
 
 

@@ -76,6 +76,7 @@ _WAYS_OUT = {
     "default_policy": "is `agreement` or `open`",
     "authorize_fan_out": "is how many eMSPs may be asked about an unknown token, 0 (nobody, the default) to 50",
     "trace_days": "is for how many days traces of messages are kept, 0 (none) to 3650",
+    "cdr_years": "is for how many years bodies of CDRs are kept, 2 to 100",
     "postgres_bin": "is the folder of the programs `postgres` and `initdb` for an embedded database, or left out",
     "name": "is the hub's name as its partners read it, 1 to 100 characters",
     "website": "is the address of the hub's website, at most 255 characters",
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
     """How many eMSPs are asked about a token the hub was never shown; 0 asks nobody (R-60)."""
     trace_days: Annotated[int, Field(ge=0, le=3650)] = 30
     """0 stores no traces."""
+    cdr_years: Annotated[int, Field(ge=2, le=100)] = 10
     name: Annotated[str, Field(min_length=1, max_length=100)] = "OCPI hub"
     website: Annotated[str, Field(pattern=r"^https?://", max_length=255)] | None = None
     logo: Annotated[str, Field(pattern=r"^https?://.+\.(gif|jpeg|png|svg)$", max_length=255)] | None = None

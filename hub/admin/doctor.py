@@ -16,6 +16,8 @@ from ocpi_modules.message import Clock
 
 HELD_BACK_SECONDS = 60
 FORWARDING_SECONDS = 300
+RETENTION_HOURS = 24
+GAP_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ async def _examine(
     async with database.connection() as connection:
         cdrs = await repository.open_cdrs(connection, FORWARDING_SECONDS)
         told_another = await platforms_told_another_url(connection, public_url)
+        missing = await repository.missing_partitions(connection)
+        hours = await repository.hours_since_retention(connection)
+        gaps = await repository.trace_gaps(connection, GAP_DAYS)
+    for finding in _retention_findings(missing, hours, gaps):
+        yield finding
     for platform in directory.platforms():
         if platform.registered and not platform.connected:
             yield _offline(platform, clock)
@@ -119,6 +126,21 @@ def _holder_findings(holders: list[Any], sees_all: bool, role: str) -> Iterable[
     if not sees_all:
         yield Finding("advice", "Who holds xmin back cannot be seen in full.", f"{role} sees its own sessions only.",
                       f"GRANT pg_read_all_stats TO {role}; -- in psql, as a superuser")  # fmt: skip
+
+
+def _retention_findings(missing: list[str], hours: int, gaps: Any) -> Iterable[Finding]:
+    mend = "ocpi-hub serve; a running hub looks after it within minutes, and its log says what was in the way"
+    for name in missing:
+        why = "What is written then will be refused until a process of the hub has made it."
+        yield Finding("problem", f"The partition {name} for tomorrow is missing.", why, mend)
+    if hours >= RETENTION_HOURS:
+        why = "Old traces, changes and bodies of CDRs are not dropped, and the partitions of coming days are not made."
+        yield Finding("problem", f"Retention has not come to its end for {hours} h.", why, mend)
+    if gaps:
+        span = f"between {gaps['began_at']:%Y-%m-%dT%H:%M:%SZ} and {gaps['ended_at']:%Y-%m-%dT%H:%M:%SZ}"
+        yield Finding("advice", f"{gaps['number']} traces were dropped {span}.",
+                      "PostgreSQL was away or slower than the messages came in; the messages themselves were served.",
+                      "Look at the log of that time; `ocpi-hub trace list` shows what was kept.")  # fmt: skip
 
 
 def _offline(platform: Platform, clock: Clock) -> Finding:

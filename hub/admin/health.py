@@ -14,8 +14,10 @@ from hub.db.engine import Database, DatabaseAway
 DATABASE_SECONDS = 2.0
 
 
-def health_routes(database: Database, troubles: Callable[[], list[str]]) -> APIRouter:
-    """The three routes of one process; `troubles` are sentences about the process itself."""
+def health_routes(
+    database: Database, troubles: Callable[[], list[str]], warnings: Callable[[], list[str]] = list
+) -> APIRouter:
+    """The three routes of one process; `troubles` are sentences about the process itself, `warnings` such as end no traffic."""
     routes = APIRouter(tags=["health"])
     newest = migrate.newest_revision()
 
@@ -29,9 +31,9 @@ def health_routes(database: Database, troubles: Callable[[], list[str]]) -> APIR
     async def readyz() -> JSONResponse:
         """Requests can be taken: PostgreSQL answers, its tables are there, every loop runs. 503 with the reasons otherwise."""
         wrong = troubles() + await _database_findings(database, newest)
-        return JSONResponse(
-            {"status": "not ready", "reasons": wrong} if wrong else {"status": "ok"}, 503 if wrong else 200
-        )
+        status = {"status": "not ready", "reasons": wrong} if wrong else {"status": "ok"}
+        odd = warnings()
+        return JSONResponse(status | ({"warnings": odd} if odd else {}), 503 if wrong else 200)
 
     return routes
 

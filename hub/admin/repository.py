@@ -58,3 +58,36 @@ async def open_cdrs(connection: Any, received_seconds: int) -> list[Any]:
         float(received_seconds),
     )
     return rows
+
+
+async def missing_partitions(connection: Any) -> list[str]:
+    """The partitions tomorrow's rows will need and that are not there; days and months are those of UTC."""
+    rows = await connection.fetch(
+        """
+        SELECT parent || '_' || day AS name
+        FROM (SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 day', 'YYYY_MM_DD') AS day) AS tomorrow,
+             unnest(ARRAY['cdr', 'change_log', 'trace']) AS parent
+        WHERE to_regclass(parent || '_' || left(day, 7)) IS NULL
+          AND (parent = 'cdr' OR to_regclass(parent || '_' || day) IS NULL)
+        """
+    )
+    return [row["name"] for row in rows]
+
+
+async def hours_since_retention(connection: Any) -> int:
+    """Since old partitions were last looked after to the end."""
+    return int(
+        await connection.fetchval(
+            "SELECT extract(epoch FROM clock_timestamp() - ran_at)::bigint / 3600 FROM job WHERE name = 'retention'"
+        )
+        or 0
+    )
+
+
+async def trace_gaps(connection: Any, days: int) -> Any:
+    """`number` of traces that were dropped in the last days, `began_at`, `ended_at`; None when there were none."""
+    return await connection.fetchrow(
+        "SELECT sum(number)::bigint AS number, min(began_at) AS began_at, max(ended_at) AS ended_at FROM trace_gap "
+        "WHERE ended_at > now() - $1 * interval '1 day' HAVING count(*) > 0",
+        days,
+    )

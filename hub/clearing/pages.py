@@ -1,4 +1,6 @@
-"""CDRs for lists (D-24): of the owner for itself, of every other owner what it sent to the viewer. Places have no gaps."""
+"""CDRs for lists (D-24): of the owner for itself, of every other owner what it sent to the viewer. Places have no gaps, but begin
+behind the CDRs whose time is over: `listed` counts all there ever were, `count` those that are left.
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -16,8 +18,10 @@ class CdrShelves:
     def shelf(self, asking: Asking, counted: Collection[Counted]) -> Shelf:
         counter = next(iter(counted))
         source = OF_OWNER if counter.audience == OWNER else OF_RECEIVER
-        return Shelf(counter.owner, str(asking.viewer), counter.listed, source)
+        thinned = counter.count < counter.listed
+        return Shelf(counter.owner, str(asking.viewer), counter.count, source, thinned=thinned)
 
     async def chunk_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> Chunk:
         place = (shelf.owner, module, shelf.audience)
-        return await page_repository.chunk_after(connection, shelf.source, place, offset, 0, limit)
+        gone = await page_repository.seq_before(connection, shelf.source, place) if shelf.thinned else 0
+        return await page_repository.chunk_after(connection, shelf.source, place, gone + offset, 0, limit)

@@ -25,8 +25,9 @@ def daily_partitions_of(table: str) -> tuple[str, ...]:
                 RETURN;
             END IF;
             PERFORM pg_advisory_xact_lock(hashtext(day));
-            IF to_regclass(quote_ident(day)) IS NOT NULL THEN
-                RETURN;
+            IF EXISTS (SELECT FROM pg_inherits JOIN pg_class AS part ON part.oid = inhrelid
+                       WHERE inhparent = '{table}'::regclass AND part.relname = day) THEN
+                RETURN;  -- made by whom we waited for; to_regclass may not know of it yet
             END IF;
             EXECUTE format('CREATE TABLE %I (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)', day);
             EXECUTE format('ALTER TABLE {table} ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', day,
@@ -37,4 +38,66 @@ def daily_partitions_of(table: str) -> tuple[str, ...]:
         f"REVOKE ALL ON FUNCTION ensure_{table}_partition(timestamptz) FROM PUBLIC",
         f"GRANT EXECUTE ON FUNCTION ensure_{table}_partition(timestamptz) TO ocpi_hub_app",
         f"SELECT ensure_{table}_partition(now() + ahead * interval '1 day') FROM generate_series(0, {AHEAD_DAYS}) AS ahead",  # noqa: S608
+    )
+
+
+def dropping() -> tuple[str, ...]:
+    """`drop_oldest_partition(parent, before)` drops the oldest partition that ends at or before `before`; its name, else null.
+
+    Of three tables only, and nothing younger than a floor, whatever the caller's clock says. It waits a moment for the lock, and
+    raises lock_not_available then: behind it everybody who writes would wait too. What must outlive the partition is written in
+    the same transaction: how far the change log can be read, how many CDRs an owner has left.
+    """
+    return (
+        """
+        CREATE FUNCTION drop_oldest_partition(parent text, before timestamptz) RETURNS text
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '200ms' AS $$
+        DECLARE
+            youngest interval := CASE parent WHEN 'trace' THEN interval '1 day' WHEN 'change_log' THEN interval '14 days'
+                                             WHEN 'cdr' THEN interval '366 days' END;
+            oldest text;
+            gone jsonb;
+        BEGIN
+            IF youngest IS NULL THEN
+                RAISE EXCEPTION 'Partitions of % are never dropped.', parent;
+            END IF;
+            IF before IS NULL OR before > now() - youngest THEN
+                RAISE EXCEPTION 'Partitions of % are kept for % at least.', parent, youngest;
+            END IF;
+            SELECT part.oid::regclass::text INTO oldest
+            FROM pg_inherits JOIN pg_class AS part ON part.oid = inhrelid
+            CROSS JOIN LATERAL (SELECT (regexp_match(pg_get_expr(part.relpartbound, part.oid), $re$TO \\('([^']+)'\\)$re$))[1]
+                                ::timestamptz AS ends) AS bound
+            WHERE inhparent = to_regclass(quote_ident(parent)) AND bound.ends <= before ORDER BY bound.ends LIMIT 1;
+            IF oldest IS NULL THEN
+                RETURN NULL;
+            END IF;
+            IF parent = 'cdr' THEN
+                EXECUTE format('SELECT coalesce(jsonb_agg(row_to_json(counted)), ''[]'') FROM (SELECT owner, receiver, '
+                               'count(*) AS number FROM %s GROUP BY owner, receiver) AS counted', oldest) INTO gone;
+            END IF;
+            EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', parent);
+            IF parent = 'change_log' THEN
+                EXECUTE format('INSERT INTO change_log_floor AS floor (system_identifier, xid, seq) '
+                               'SELECT (SELECT system_identifier FROM pg_control_system()), xid, seq FROM %s '
+                               'ORDER BY xid DESC, seq DESC LIMIT 1 ON CONFLICT (only_row) DO UPDATE '
+                               'SET system_identifier = excluded.system_identifier, xid = excluded.xid, seq = excluded.seq '
+                               'WHERE floor.system_identifier <> excluded.system_identifier '
+                               'OR (floor.xid, floor.seq) < (excluded.xid, excluded.seq)', oldest);
+            END IF;
+            EXECUTE format('DROP TABLE %s', oldest);
+            IF parent = 'cdr' THEN
+                UPDATE object_count AS counted SET count = counted.count - left_over.number FROM (
+                    SELECT owner, coalesce(receiver, '=') AS audience, sum(number)::bigint AS number
+                    FROM jsonb_to_recordset(gone) AS lost (owner text, receiver text, number bigint)
+                    GROUP BY GROUPING SETS ((owner, receiver), (owner))
+                ) AS left_over
+                WHERE (counted.owner, counted.module, counted.audience) = (left_over.owner, 'cdrs', left_over.audience);
+            END IF;
+            RETURN oldest;
+        END
+        $$
+        """,
+        "REVOKE ALL ON FUNCTION drop_oldest_partition(text, timestamptz) FROM PUBLIC",
+        "GRANT EXECUTE ON FUNCTION drop_oldest_partition(text, timestamptz) TO ocpi_hub_app",
     )

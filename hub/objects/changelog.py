@@ -63,6 +63,15 @@ async def end_of_log(connection: Any) -> Position:
     return Position(int(await repository.oldest_running(connection)), 0)
 
 
+async def floor(connection: Any) -> Position:
+    """The oldest position from which the log can be read on without missing a change; (0, 0) while nothing was dropped (Q-01).
+
+    A reader whose position is below it cannot be up to date: it walks through all objects instead.
+    """
+    row = await repository.floor(connection)
+    return Position(int(row["xid"]), row["seq"]) if row else Position(0, 0)
+
+
 def _change(row: Any) -> Change:
     country_code, _, party_id = row["owner"].partition("*")
     key = ObjectKey(PartyId(country_code, party_id), ModuleID(row["module"]), row["key_folded"], row["audience"])

@@ -51,3 +51,11 @@ async def changes_between(
 async def oldest_running(connection: Any) -> str:
     """The oldest transaction that still runs anywhere in the cluster."""
     return str(await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text"))
+
+
+async def floor(connection: Any) -> Any:
+    """The position (xid, seq) of the last change that was dropped; None also where it means another cluster's transactions."""
+    return await connection.fetchrow(
+        "SELECT xid::text, seq FROM change_log_floor "
+        "WHERE system_identifier = (SELECT system_identifier FROM pg_control_system())"
+    )

@@ -6,7 +6,7 @@ A PUT replaces, a PATCH and a push of an EVSE or Connector are merged into the k
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import structlog
@@ -53,7 +53,7 @@ class KeptObjects:
         self._database = database
         self._clock = clock
         self._later = later
-        self._months: set[tuple[int, int]] = set()
+        self._days: set[date] = set()
 
     async def keep(
         self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId, then: Then | None = None
@@ -81,12 +81,12 @@ class KeptObjects:
         await self._write(write, key)
 
     async def prepare(self) -> None:
-        """Make the month's partition of the change log, apart from what may be rolled back. Raises DatabaseAway."""
+        """Make the day's partition of the change log, apart from what may be rolled back. Raises DatabaseAway."""
         now = self._clock()
-        if (now.year, now.month) not in self._months:
+        if now.date() not in self._days:
             async with self._database.transaction() as connection:
                 await repository.ensure_change_partition(connection, now)
-            self._months.add((now.year, now.month))
+            self._days.add(now.date())
 
     async def apply(self, connection: Any, push: Push) -> int | None:
         """The object's new version, None when nothing changed; the caller owns the transaction.
@@ -125,7 +125,7 @@ class KeptObjects:
         if version is None:
             return
         now = self._clock()
-        if (now.year, now.month) not in self._months:
+        if now.date() not in self._days:
             await repository.ensure_change_partition(connection, now)
         await repository.log_change(connection, key, version, now)
 

@@ -115,6 +115,16 @@ _AT = _joined(
 )
 
 
+async def seq_before(connection: Any, source: Source, place: Place) -> int:
+    """One less than the seq of the first."""
+    return int(
+        await connection.fetchval(
+            f"SELECT coalesce((SELECT {source.seq} FROM {source.rows} ORDER BY {source.seq} LIMIT 1), 1) - 1",  # noqa: S608
+            *place,
+        )
+    )
+
+
 async def nearest_known(connection: Any, place: Place, offset: int) -> tuple[int, int]:
     """Of OWN_ELSE_EVERYBODYS: (seq, its exact offset) of an object at or shortly before `offset`, from the page maps of both."""
     row = await connection.fetchrow(

@@ -80,6 +80,8 @@ class Shelf:
     total: int
     source: Source
     few: bool = False
+    thinned: bool = False
+    """Its first objects are not kept any more."""
 
 
 class Shelves(Protocol):

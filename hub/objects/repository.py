@@ -56,7 +56,7 @@ async def upsert_object(connection: Any, key: ObjectKey, body: bytes, last_updat
         "VALUES ($1, $2, $3, $4, coalesce((SELECT min(created_seq) FROM kept_object WHERE owner = $1 AND module = $2 "
         "AND key_folded = $3), nextval('kept_object_seq')), 1, $5, $6) "
         "ON CONFLICT (owner, module, key_folded, audience) DO UPDATE SET version = kept.version + 1, "
-        "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = false "
+        "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = false, buried_at = NULL "
         "WHERE kept.last_updated <= excluded.last_updated RETURNING version",
         *key.columns,
         last_updated,
@@ -68,11 +68,36 @@ async def upsert_object(connection: Any, key: ObjectKey, body: bytes, last_updat
 async def bury_object(connection: Any, key: ObjectKey) -> int | None:
     """Leave a tombstone; its version, or None when there is no object."""
     version: int | None = await connection.fetchval(
-        "UPDATE kept_object SET deleted = true, version = version + 1 "
+        "UPDATE kept_object SET deleted = true, version = version + 1, buried_at = clock_timestamp() "
         "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 AND NOT deleted RETURNING version",
         *key.columns,
     )
     return version
+
+
+async def date_tombstones(connection: Any, most: int) -> int:
+    """Date those that a program before this one left, so that their time begins; how many there were."""
+    return int(
+        await connection.fetchval(
+            "WITH dated AS (UPDATE kept_object SET buried_at = clock_timestamp() WHERE (owner, module, key_folded, audience) IN ("
+            "SELECT owner, module, key_folded, audience FROM kept_object WHERE deleted AND buried_at IS NULL LIMIT $1) "
+            "AND deleted RETURNING 1) SELECT count(*) FROM dated",
+            most,
+        )
+    )
+
+
+async def delete_tombstones(connection: Any, before: datetime, most: int) -> int:
+    """Forget tombstones made before; how many were forgotten."""
+    return int(
+        await connection.fetchval(
+            "WITH gone AS (DELETE FROM kept_object WHERE (owner, module, key_folded, audience) IN ("
+            "SELECT owner, module, key_folded, audience FROM kept_object WHERE deleted AND buried_at < $1 LIMIT $2) "
+            "AND deleted AND buried_at < $1 RETURNING 1) SELECT count(*) FROM gone",
+            before,
+            most,
+        )
+    )
 
 
 async def mark_object_stale(connection: Any, key: ObjectKey) -> None:
@@ -84,7 +109,7 @@ async def mark_object_stale(connection: Any, key: ObjectKey) -> None:
 
 
 async def ensure_change_partition(connection: Any, changed_at: datetime) -> None:
-    """Make the month's partition of the change log where it is missing."""
+    """Make the day's partition of the change log where it is missing."""
     await connection.execute("SELECT ensure_change_log_partition($1)", changed_at)
 
 

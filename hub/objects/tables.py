@@ -29,6 +29,8 @@ class KeptObject(Table, table=True):
     last_updated: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     deleted: bool = False
+    buried_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    """When it was deleted; a tombstone is forgotten long after."""
     stale: bool = False
     """A newer push passed that could not be kept."""
     listed: bool = False
@@ -59,8 +61,23 @@ class ObjectPage(Table, table=True):
     from_seq: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
+class ChangeLogFloor(Table, table=True):
+    """The last position of what was dropped of the change log, in the cluster it means."""
+
+    __tablename__ = "change_log_floor"
+
+    only_row: bool = Field(default=True, primary_key=True)
+    system_identifier: int = Field(sa_column=Column(BigInteger, nullable=False))
+    xid: str = Field(sa_column=Column(Text, nullable=False))
+    """xid8 in the database."""
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 class Change(Table, table=True):
-    """Which object became which version; read by the pair (xid, seq) below the oldest running transaction."""
+    """Which object became which version; read by the pair (xid, seq) below the oldest running transaction.
+
+    One partition a day.
+    """
 
     __tablename__ = "change_log"
 

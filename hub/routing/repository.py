@@ -86,11 +86,28 @@ async def delete_ticket(connection: Any, reference: str) -> None:
     )
 
 
-async def delete_expired_tickets(connection: Any, now: datetime) -> None:
-    """Forget what no result can come for any more, and notes nobody comes back to."""
-    await connection.execute(
-        "WITH forgotten AS (DELETE FROM known_route WHERE expires_at <= $1) DELETE FROM ticket WHERE expires_at <= $1",
-        now,
+async def delete_expired_tickets(connection: Any, now: datetime, most: int) -> int:
+    """Forget tickets no result can come for any more; how many there were."""
+    return int(
+        await connection.fetchval(
+            "WITH gone AS (DELETE FROM ticket WHERE reference IN (SELECT reference FROM ticket WHERE expires_at <= $1 LIMIT $2) "
+            "RETURNING 1) SELECT count(*) FROM gone",
+            now,
+            most,
+        )
+    )
+
+
+async def delete_expired_routes(connection: Any, now: datetime, most: int) -> int:
+    """Forget notes nobody comes back to; how many there were."""
+    return int(
+        await connection.fetchval(
+            "WITH gone AS (DELETE FROM known_route WHERE (owner, kind, reference_folded, partner) IN ("
+            "SELECT owner, kind, reference_folded, partner FROM known_route WHERE expires_at <= $1 LIMIT $2) "
+            "AND expires_at <= $1 RETURNING 1) SELECT count(*) FROM gone",
+            now,
+            most,
+        )
     )
 
 

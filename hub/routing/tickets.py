@@ -10,14 +10,11 @@ its token, the message by the ticket alone: real stacks send no other header (fi
 from the first time; a different one (CANCELED_RESERVATION after ACCEPTED) goes on, as long as the ticket lives.
 """
 
-import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-
-import structlog
 
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.outcome import Delivered, NotSent, Outcome, Unreachable
@@ -42,10 +39,7 @@ LINK_LIFETIME = timedelta(hours=1)
 COMMAND_TIMEOUT = timedelta(minutes=10)
 """The longest a charge point is waited for; CommandResponse.timeout is known only after the ticket was made."""
 LONGEST = timedelta(days=366)
-CLEARING_PAUSE = timedelta(hours=1)
 AWAY = "The hub cannot store now what this request needs remembered; try again after the time in Retry-After."
-
-_log = structlog.get_logger("hub.routing")
 
 
 def not_available() -> NotAvailable:
@@ -135,16 +129,6 @@ class Tickets:
             stored = StoredResult(response.http_status, response.body)
             await self._remember(reference, digest, stored, taken=notes.is_taken(request.document))
         return response
-
-    async def forget_expired(self) -> None:
-        """Delete what no result can come for any more, once an hour, for ever."""
-        while True:
-            try:
-                async with self._database.transaction() as connection:
-                    await repository.delete_expired_tickets(connection, self._clock())
-            except DatabaseAway as away:
-                _log.warning("tickets not cleared", reason=str(away))
-            await asyncio.sleep(CLEARING_PAUSE.total_seconds())
 
     async def _deliver(self, request: OcpiRequest, ticket: StoredTicket) -> Outcome:
         platform = await self._directory.platform_of(ticket.asker)

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -118,6 +118,23 @@ async def test_who_holds_xmin_back_is_named_with_database_and_pid(
     (holder,) = [finding for finding in found if f"pid {pid}" in finding.what]
     assert f"in the database {hub_database.name} holds xmin back" in holder.what
     assert holder.mend == f"SELECT pg_terminate_backend({pid}); -- in psql"
+
+
+async def test_what_retention_left_undone_is_named(hub_database: FreshDatabase) -> None:
+    tomorrow = f"{now() + timedelta(days=1):%Y_%m_%d}"
+    await execute(hub_database.owner_dsn, f"DROP TABLE trace_{tomorrow}, change_log_{tomorrow}")
+    await execute(hub_database.owner_dsn, "UPDATE job SET ran_at = now() - interval '30 hours'")
+    for number in (2, 3):
+        await execute(hub_database.app_dsn, "INSERT INTO trace_gap VALUES ($1, now(), now(), $2)", uuid4(), number)
+    found = await findings(hub_database.app_dsn, hub_database.admin_dsn)
+    assert [(finding.level, finding.what[:44]) for finding in found] == [
+        ("problem", f"The partition change_log_{tomorrow} for tomorrow is missing."[:44]),
+        ("problem", f"The partition trace_{tomorrow} for tomorrow is missing."[:44]),
+        ("problem", "Retention has not come to its end for 30 h."),
+        ("advice", found[-1].what[:44]),
+    ]
+    assert found[-1].what.startswith("5 traces were dropped between ")
+    assert found[0].mend.startswith("ocpi-hub serve")
 
 
 async def test_that_not_all_sessions_can_be_seen_is_advice(hub_database: FreshDatabase) -> None:

@@ -8,12 +8,15 @@ from hub.agreements import tables as agreements
 from hub.clearing import tables as clearing
 from hub.delivery import tables as delivery
 from hub.objects import tables as objects
+from hub.retention import tables as retention
 from hub.routing import tables as routing
 from hub.traces import tables as traces
 from tests.support.postgres import FreshDatabase
 
 
-@pytest.mark.parametrize("metadata", [m.METADATA for m in (agreements, clearing, delivery, objects, routing, traces)])
+@pytest.mark.parametrize(
+    "metadata", [m.METADATA for m in (agreements, clearing, delivery, objects, retention, routing, traces)]
+)
 async def test_columns_keys_and_nullability_agree(hub_database: FreshDatabase, metadata: MetaData) -> None:
     connection = await asyncpg.connect(hub_database.owner_dsn)
     try:

@@ -143,7 +143,7 @@ def test_only_a_certain_no_takes_a_note_back(outcome: Outcome, taken: bool) -> N
 
 async def clear_expired(net: Network) -> None:
     async with net.database.transaction() as connection:
-        await repository.delete_expired_tickets(connection, net.time[0])
+        await repository.delete_expired_routes(connection, net.time[0], 10)
 
 
 @pytest.mark.rule("R-103", "R-74")
