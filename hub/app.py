@@ -121,7 +121,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     )
     later = LaterWrites(database)
     notes = LaterWrites(database)
-    policy = Policy(DefaultPolicy(settings.default_policy), book)
+    policy = Policy(DefaultPolicy(settings.default_policy), book, clock)
     objects = KeptObjects(database=database, clock=clock, later=later)
     delivery = DeliveryWorker(
         store=PostgresStore(database),

@@ -1,4 +1,4 @@
-"""The agreements in memory, read again every half second: a change reaches every process within a second."""
+"""The agreements in memory, asked for every half second: a change reaches every process within a second."""
 
 import asyncio
 
@@ -13,9 +13,14 @@ _log = structlog.get_logger(__name__)
 
 
 async def read(book: AgreementBook, database: Database) -> None:
-    """Replace what the book holds by what is stored. Raises DatabaseAway."""
+    """Replace what the book holds by what is stored, if that changed. Raises DatabaseAway."""
     async with database.connection() as connection:
-        book.replace(await repository.all_agreements(connection))
+        revision = await repository.revision(connection)
+        if revision == book.revision:
+            return
+        found = await repository.all_agreements(connection)
+    book.replace({frozenset((item.cpo, item.emsp)): item.terms for item in found})
+    book.revision = revision
 
 
 async def keep_up_to_date(book: AgreementBook, database: Database) -> None:

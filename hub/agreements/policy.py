@@ -1,9 +1,16 @@
-"""Who may exchange what with whom, asked at one place for every routed message."""
+"""Who may exchange what with whom, asked at one place for every routed message: at send time and at read time.
 
+An agreement stands between a party in a CPO-like role and one in an eMSP-like role, and is found in either order. Whether it
+holds is asked of the clock, each time: one that ended a moment ago holds no more, without anything being read again.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from ocpi_modules.message import PartyId
+from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.spec import ModuleID
 
 
@@ -14,34 +21,89 @@ class DefaultPolicy(StrEnum):
     open = "open"
 
 
-class Agreements(Protocol):
-    """The agreements in memory."""
+class CdrMode(StrEnum):
+    """Who answers a CPO's CDR: its eMSP (`transparent`), or the hub, which then owns the delivery (`guaranteed`)."""
 
-    def between(self, one: PartyId, other: PartyId) -> frozenset[ModuleID] | None: ...
+    transparent = "transparent"
+    guaranteed = "guaranteed"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What two parties agreed. No modules means all of them; `valid_from` is inclusive, `valid_until` exclusive, both UTC."""
+
+    modules: frozenset[ModuleID] = frozenset()
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    cdr_mode: CdrMode = CdrMode.transparent
+
+    def hold_at(self, now: datetime) -> bool:
+        begun = self.valid_from is None or self.valid_from <= now
+        return begun and (self.valid_until is None or now < self.valid_until)
+
+    def cover(self, module: ModuleID) -> bool:
+        return not self.modules or module in self.modules
+
+
+DEFAULT_TERMS = Terms()
+Pair = frozenset[PartyId]
+
+
+class Agreements(Protocol):
+    """The agreements in memory, whether they hold now or not."""
+
+    def between(self, one: PartyId, other: PartyId) -> Terms | None: ...
+
+    def all(self) -> Mapping[Pair, Terms]: ...
 
 
 class AgreementBook:
-    """Agreements by their two parties, replaced as a whole when they change. An empty set of modules means all of them."""
+    """Agreements by their two parties, replaced as a whole when they change. `revision` is the one they were read at."""
 
     def __init__(self) -> None:
-        self._modules: dict[frozenset[PartyId], frozenset[ModuleID]] = {}
+        self.revision: int | None = None
+        self._terms: dict[Pair, Terms] = {}
 
-    def replace(self, agreements: dict[frozenset[PartyId], frozenset[ModuleID]]) -> None:
-        self._modules = dict(agreements)
+    def replace(self, agreements: Mapping[Pair, Terms]) -> None:
+        self._terms = dict(agreements)
 
-    def between(self, one: PartyId, other: PartyId) -> frozenset[ModuleID] | None:
-        return self._modules.get(frozenset((one, other)))
+    def between(self, one: PartyId, other: PartyId) -> Terms | None:
+        return self._terms.get(frozenset((one, other)))
+
+    def all(self) -> Mapping[Pair, Terms]:
+        return self._terms
 
 
 class Policy:
-    """`open` lets everybody talk to everybody; `agreement` asks for an agreement between the two parties."""
+    """`open` lets everybody talk to everybody; `agreement` asks for an agreement between the two parties that holds now."""
 
-    def __init__(self, default: DefaultPolicy, agreements: Agreements) -> None:
-        self._default = default
+    def __init__(self, default: DefaultPolicy, agreements: Agreements, clock: Clock) -> None:
+        self.open = default is DefaultPolicy.open
         self._agreements = agreements
+        self._clock = clock
 
     def allows(self, sender: PartyId, receiver: PartyId, module: ModuleID) -> bool:
-        if self._default is DefaultPolicy.open:
+        if self.open:
             return True
-        modules = self._agreements.between(sender, receiver)
-        return modules is not None and (not modules or module in modules)
+        terms = self.terms(sender, receiver)
+        return terms is not None and terms.cover(module)
+
+    def terms(self, sender: PartyId, receiver: PartyId) -> Terms | None:
+        """What holds between the two now; without an agreement None, and the defaults where everybody may talk to everybody."""
+        found = self._agreements.between(sender, receiver)
+        if found is not None and found.hold_at(self._clock()):
+            return found
+        return DEFAULT_TERMS if self.open else None
+
+    def partners(self) -> Iterator[tuple[PartyId, PartyId]]:
+        """Every two parties between which an agreement holds now, in both orders."""
+        now = self._clock()
+        for pair, terms in self._agreements.all().items():
+            if terms.hold_at(now):
+                one, other = sorted(pair)
+                yield from ((one, other), (other, one))
+
+    def next_change(self, after: datetime) -> datetime | None:
+        """When the first agreement begins or ends by its date after this instant."""
+        dates = (date for terms in self._agreements.all().values() for date in (terms.valid_from, terms.valid_until))
+        return min((date for date in dates if date is not None and date > after), default=None)

@@ -1,14 +1,14 @@
 """A hub with real parts (directory, database, edge, client) between partners that are plain sockets which keep every byte."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
+from hub.agreements.policy import AgreementBook, DefaultPolicy, Pair, Policy, Terms
 from hub.clearing.journal import CdrJournal
 from hub.clearing.pages import CdrShelves
 from hub.db.engine import Database, DatabaseAway, open_pool
@@ -167,6 +167,15 @@ class Outage:
             yield connection
 
 
+class Book(AgreementBook):
+    """Takes bare sets of modules for open ended agreements."""
+
+    def replace(self, agreements: Mapping[Pair, Terms | frozenset[ModuleID]]) -> None:
+        super().replace(
+            {pair: given if isinstance(given, Terms) else Terms(given) for pair, given in agreements.items()}
+        )
+
+
 class OwnModules:
     async def answer(self, request: OcpiRequest, caller: Any) -> OcpiResponse:
         return success("own", now=NOW)
@@ -186,7 +195,7 @@ class Network:
     notes: LaterWrites
     tickets: Tickets
     keys: Keys
-    policy: AgreementBook
+    policy: Book
     delivery: DeliveryWorker
     """Delivers only while a test runs it."""
     cpo: Partner
@@ -283,10 +292,11 @@ async def network(
         writer = TraceWriter(traces=traces, database=seen_database, key=keys.pseudonym[0], clock=shared["clock"])
         tickets = Tickets(door=door, directory=directory, traces=traces, public_url=url, **shared)
         objects = KeptObjects(later=later, **shared)
-        book = AgreementBook()
+        book = Book()
+        allowed = Policy(policy, book, lambda: time[0])
         route = PartyToPartyRoute(
             directory=directory,
-            policy=Policy(policy, book),
+            policy=allowed,
             door=door,
             tickets=tickets,
             cdrs=CdrJournal(later=later, alarm=alarm, public_url=url, **shared),
@@ -298,7 +308,7 @@ async def network(
         )
         delivery = DeliveryWorker(
             store=PostgresStore(seen_database),
-            audience=Audience(directory, Policy(policy, book)),
+            audience=Audience(directory, allowed),
             door=TracedDoor(client, traces, deadlines=deadlines, report=report),
             alarm=alarm,
         )
@@ -315,7 +325,7 @@ async def network(
             ),
             get_all=GetAllRoute(
                 directory=directory,
-                policy=Policy(policy, book),
+                policy=allowed,
                 pages={None: Pages(seen_database), ModuleID.cdrs: Pages(seen_database, CdrShelves())},
                 copies=Copies(seen_database),
                 traces=traces,

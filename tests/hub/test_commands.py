@@ -34,6 +34,9 @@ def hub(hub_database: FreshDatabase, tmp_path: Path) -> HubProcess:
         (["trace", "list", "--party", "NL"], "NL is not COUNTRY/PARTY"),
         (["trace", "list", "--since", "today"], "write 7d, 12h or 30m"),
         (["trace", "list", "--limit", "1001"], "--limit"),
+        (["agreement", "set", "--cpo", "NL/ABC", "--emsp", "DE/XYZ", "--from", "soon"], "valid_from: soon is no UTC"),
+        (["agreement", "set", "--cpo", "NL/ABC", "--emsp", "DE/XYZ", "--cdr-mode", "x"], "transparent or guaranteed"),
+        (["agreement", "export", "--format", "xml"], "write json or csv"),
         (["serve", "--workers", "0"], "--workers"),
     ],
 )
@@ -50,6 +53,7 @@ def test_misuse_is_exit_code_2_with_the_way_out(hub: HubProcess, arguments: list
     [
         (["platform", "unregister", "--party", "NL/ABC"], "NL*ABC is not known here"),
         (["agreement", "remove", "--cpo", "NL/ABC", "--emsp", "DE/XYZ"], "have no agreement"),
+        (["agreement", "import", "/nowhere"], "/nowhere cannot be read"),
         (["invite", "--party", "CPO:NL/HUB"], "the hub's own party"),
         (["trace", "show", "none"], "No trace of such a message is kept"),
         (["openapi", "--output", "/dev/null"], "/dev/null cannot be written to"),
@@ -143,16 +147,57 @@ def test_switches_are_changed_one_by_one_and_taken_back(hub: HubProcess) -> None
 
 def test_agreements_are_set_listed_replaced_and_removed(hub: HubProcess) -> None:
     pair = ["--cpo", "NL/ABC", "--emsp", "DE/XYZ"]
-    assert hub.json("agreement", "set", *pair, "--module", "sessions", "--module", "cdrs")["modules"] == [
-        "sessions",
-        "cdrs",
+    usual = {"valid_from": None, "valid_until": None, "cdr_mode": "transparent", "holds_now": True}
+    first = {"cpo": "NL/ABC", "emsp": "DE/XYZ", "modules": ["cdrs", "sessions"], **usual}
+    assert hub.json("agreement", "set", *pair, "--module", "sessions", "--module", "cdrs") == first
+    assert hub.json("agreement", "list") == [first]
+    dates = ["--from", "2020-01-01", "--until", "2020-01-31T12:00:00.25Z", "--cdr-mode", "guaranteed"]
+    hub.json("agreement", "set", "--cpo", "DE/XYZ", "--emsp", "NL/ABC", *dates)
+    assert hub.json("agreement", "list") == [
+        {
+            "cpo": "DE/XYZ",
+            "emsp": "NL/ABC",
+            "modules": ["all"],
+            "valid_from": "2020-01-01T00:00:00Z",
+            "valid_until": "2020-01-31T12:00:00.250000Z",
+            "cdr_mode": "guaranteed",
+            "holds_now": False,
+        }
     ]
-    assert hub.json("agreement", "list") == [{"parties": ["DE*XYZ", "NL*ABC"], "modules": ["cdrs", "sessions"]}]
-    hub.json("agreement", "set", "--cpo", "DE/XYZ", "--emsp", "NL/ABC")
-    assert hub.json("agreement", "list") == [{"parties": ["DE*XYZ", "NL*ABC"], "modules": ["all"]}]
     hub.json("agreement", "remove", *pair)
     assert hub.json("agreement", "list") == []
     assert "There is no agreement yet" in hub.run("agreement", "list").stdout
+
+
+def test_agreements_are_exported_and_imported_as_a_whole_or_not_at_all(hub: HubProcess, tmp_path: Path) -> None:
+    pairs = (["--cpo", "NL/ABC", "--emsp", "DE/XYZ", "--until", "2030-01-01"], ["--cpo", "NL/ABC", "--emsp", "FR/OTH"])
+    for pair in pairs:
+        hub.json("agreement", "set", *pair)
+    files = {form: hub.run("agreement", "export", "--format", form).stdout for form in ("json", "csv")}
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("cpo,emsp,valid_until\nNL/NEW,DE/XYZ,\nNL/ABC,DE/XYZ,tomorrow\n")
+    refused = hub.run("agreement", "import", str(wrong))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.splitlines() == [
+        "Line 3: valid_until: tomorrow is no UTC instant; write 2026-01-31T12:00:00Z or 2026-01-31.",
+        "Nothing was changed.",
+    ]
+    before = hub.json("agreement", "list")
+    for text in files.values():
+        assert hub.json("agreement", "import", "-", given=text) == {"added": [], "changed": [], "unchanged": 2}
+    assert hub.json("agreement", "list") == before
+    hub.json("agreement", "remove", *pairs[0][:4])
+    hub.json("agreement", "set", *pairs[1], "--module", "cdrs")
+    told = hub.run("agreement", "import", "-", "--dry-run", given=files["csv"]).stdout.splitlines()
+    assert told == [
+        "+ NL/ABC DE/XYZ every module until 2030-01-01T00:00:00Z",
+        "- NL/ABC FR/OTH cdrs",
+        "+ NL/ABC FR/OTH every module",
+        "Nothing was changed; it would be: 1 new, 1 changed, 0 as they were.",
+    ]
+    assert len(hub.json("agreement", "list")) == 1
+    assert len(hub.json("agreement", "import", "-", given=files["json"])["added"]) == 1
+    assert hub.json("agreement", "list") == before
 
 
 def test_the_openapi_documents_are_written(hub: HubProcess, tmp_path: Path) -> None:

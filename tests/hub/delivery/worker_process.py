@@ -24,7 +24,7 @@ async def deliver(dsn: str, lease_seconds: float) -> None:
     async with OcpiClient(allow_insecure=True) as client:
         worker = DeliveryWorker(
             store=PostgresStore(database, lease_seconds=lease_seconds),
-            audience=Audience(directory, Policy(DefaultPolicy.open, AgreementBook())),
+            audience=Audience(directory, Policy(DefaultPolicy.open, AgreementBook(), lambda: datetime.now(UTC))),
             door=DoorOut(client),
             alarm=lambda event, **fields: None,
         )

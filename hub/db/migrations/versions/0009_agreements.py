@@ -1,0 +1,44 @@
+"""Agreements have dates and a CDR mode, are one for two parties, and count their changes."""
+
+from alembic import op
+
+revision = "0009_agreements"
+down_revision = "0006_delivery"
+branch_labels = None
+depends_on = None
+
+STATEMENTS = (
+    """
+    ALTER TABLE agreement
+        ADD COLUMN valid_from timestamptz,
+        ADD COLUMN valid_until timestamptz,
+        ADD COLUMN cdr_mode text NOT NULL DEFAULT 'transparent' CHECK (cdr_mode IN ('transparent', 'guaranteed')),
+        ADD CHECK (valid_from < valid_until)
+    """,
+    "CREATE UNIQUE INDEX agreement_pair ON agreement (least(cpo, emsp), greatest(cpo, emsp))",
+    """
+    CREATE TABLE agreement_revision (
+        only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+        revision bigint NOT NULL
+    )
+    """,
+    "INSERT INTO agreement_revision (revision) VALUES (0)",
+    """
+    CREATE FUNCTION count_agreement_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE agreement_revision SET revision = revision + 1;
+        RETURN NULL;
+    END
+    $$
+    """,
+    """
+    CREATE TRIGGER agreement_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON agreement
+    FOR EACH STATEMENT EXECUTE FUNCTION count_agreement_change()
+    """,
+    "GRANT SELECT, UPDATE ON agreement_revision TO ocpi_hub_app",
+)
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS:
+        op.execute(statement)
