@@ -18,6 +18,7 @@ from hub.clientinfo.status import ClientInfoStatus
 from hub.clientinfo.still_alive import StillAlive
 from hub.db.engine import Database, open_pool
 from hub.delivery.audience import Audience
+from hub.delivery.destinations import Fresh
 from hub.delivery.missed import MissedSessions
 from hub.delivery.send import DoorOut
 from hub.delivery.store import PostgresStore
@@ -31,6 +32,9 @@ from hub.objects.pages import Pages
 from hub.own_modules import OwnModules
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
+from hub.pulls.crawl import Crawl
+from hub.pulls.storing import Storing
+from hub.pulls.worker import PullWorker
 from hub.registration.handshake import HubIdentity, Registration
 from hub.registration.renewals import Renewals
 from hub.retention.job import Retention
@@ -129,8 +133,15 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         door=TracedDoor(client, traces, report=report),
         alarm=_alarms.error,
     )
+    crawl = Crawl(database=database, directory=directory, door=door, storing=Storing(database, objects), clock=clock)
+    pulls = PullWorker(database=database, directory=directory, crawl=crawl, clock=clock)
+
+    def told(fresh: Fresh) -> None:
+        delivery.told(fresh)
+        pulls.told(fresh)
+
     broadcast_push = BroadcastPushRoute(
-        hub_party=settings.hub_party, database=database, objects=objects, clock=clock, told=delivery.told
+        hub_party=settings.hub_party, database=database, objects=objects, clock=clock, told=told
     )
     route = PartyToPartyRoute(
         directory=directory,
@@ -194,6 +205,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "delivery": delivery.run,
             "traces": writer.run,
             "retention": retention.run,
+            "pulls": pulls.run,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }
     )

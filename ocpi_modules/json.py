@@ -39,6 +39,14 @@ def members(body: bytes) -> dict[str, msgspec.Raw]:
         raise NotJson(f"The body is not a JSON object: {error}.") from None
 
 
+def entries(body: bytes | msgspec.Raw) -> list[bytes]:
+    """The entries of one JSON array, each as its exact bytes."""
+    try:
+        return [bytes(entry) for entry in _RAW_ARRAY.decode(body)]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NotJson(f"The body is not a JSON array: {error}.") from None
+
+
 def splice(body: bytes, member: str, value: bytes) -> bytes:
     """`body` with one member of its top-level object replaced (or appended) by the JSON `value`.
 
@@ -136,4 +144,5 @@ def _refuse_bad_character(text: str) -> None:
 
 _DECODER = msgspec.json.Decoder(float_hook=_number)
 _RAW_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

@@ -88,6 +88,8 @@ def _reader(name: str) -> Any:
     known = {item.name: item.type for item in fields(Switches)}
     if name not in known:
         raise typer.BadParameter(f"{name} is not a switch; there are {', '.join(known)}.")
+    if name == "pull":
+        return _how_often
     return _seconds if name.endswith("_timeout") else _boolean if known[name] is bool else _overrides
 
 
@@ -99,6 +101,14 @@ def _seconds(name: str, value: str) -> float:
     if not 0 < seconds <= LONGEST_TIMEOUT_SECONDS:
         raise typer.BadParameter(f"{name} is a number of seconds up to {LONGEST_TIMEOUT_SECONDS}, or {_RESET}.")
     return seconds
+
+
+def _how_often(name: str, value: str) -> str:
+    from hub.pulls.schedule import NEVER, NIGHTLY, period
+
+    if value != NEVER and period(value) is None:
+        raise typer.BadParameter(f"{name} is {NIGHTLY}, {NEVER}, hours like 6h up to 168h, or {_RESET}.")
+    return value
 
 
 def _boolean(name: str, value: str) -> bool:

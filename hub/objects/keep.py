@@ -15,13 +15,14 @@ from hub.db.engine import Database, DatabaseAway
 from hub.objects import listing, repository, spelling
 from hub.objects.later import LaterWrites, Write
 from hub.objects.listed_repository import lock_owner
+from hub.objects.removal import evses_removed
 from hub.objects.repository import Kept, ObjectKey
 from ocpi_modules import patch
 from ocpi_modules.message import Clock, OcpiRequest, PartyId
-from ocpi_modules.spec import Method, ModuleSpec
+from ocpi_modules.spec import Method, ModuleID, ModuleSpec
 from ocpi_modules.status import OcpiError
 from ocpi_modules.types import folded as folded
-from ocpi_modules.types import parse_datetime
+from ocpi_modules.types import format_datetime, parse_datetime
 
 EVERYBODY = "*"
 
@@ -104,6 +105,26 @@ class KeptObjects:
         version = await self._store(connection, push, kept)
         if version is not None and (kept is None or kept.deleted):
             await listing.appeared(connection, push.key)
+        return version
+
+    async def remove(self, connection: Any, key: ObjectKey) -> int | None:
+        """Mark what vanished from its owner's list: a Location's EVSEs REMOVED, a tombstone for a Tariff; its new version.
+
+        None when nothing changed. Nobody but the hub can date a vanished Location: it gets the hub's time, and yields to
+        whatever its owner says next. The caller owns the transaction.
+        """
+        if key.module is not ModuleID.locations:
+            await lock_owner(connection, *key.columns[:2])
+            return await self._bury(connection, key)
+        kept = await repository.lock_living_object(connection, key)
+        if kept is None:
+            return None
+        when = format_datetime(max(self._clock(), kept.last_updated))
+        body = evses_removed(kept.body, when)
+        if body is None:
+            return None
+        version = await repository.rewrite_object(connection, key, body, parse_datetime(when))
+        await self._log(connection, key, version)
         return version
 
     async def _store(self, connection: Any, push: Push, kept: Kept | None) -> int | None:

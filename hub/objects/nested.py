@@ -23,8 +23,7 @@ def _entry(body: bytes, level: Level) -> bytes | None:
     if array is None or bytes(array)[:1] != b"[":
         return None
     wanted = level.id.upper()
-    for entry in _ARRAY.decode(array):
-        raw = bytes(entry)
+    for raw in json.entries(array):
         if str(_id(raw, level.id_field)).upper() == wanted:
             return raw
     return None
@@ -36,6 +35,3 @@ def _id(entry: bytes, id_field: str) -> object:
     except NotJson:
         return None
     return msgspec.json.decode(value) if value is not None else None
-
-
-_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])

@@ -56,8 +56,9 @@ async def upsert_object(connection: Any, key: ObjectKey, body: bytes, last_updat
         "VALUES ($1, $2, $3, $4, coalesce((SELECT min(created_seq) FROM kept_object WHERE owner = $1 AND module = $2 "
         "AND key_folded = $3), nextval('kept_object_seq')), 1, $5, $6) "
         "ON CONFLICT (owner, module, key_folded, audience) DO UPDATE SET version = kept.version + 1, "
-        "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = false, buried_at = NULL "
-        "WHERE kept.last_updated <= excluded.last_updated RETURNING version",
+        "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = false, buried_at = NULL, "
+        "owner_last_updated = NULL "
+        "WHERE coalesce(kept.owner_last_updated, kept.last_updated) <= excluded.last_updated RETURNING version",
         *key.columns,
         last_updated,
         body,
@@ -98,6 +99,19 @@ async def delete_tombstones(connection: Any, before: datetime, most: int) -> int
             most,
         )
     )
+
+
+async def rewrite_object(connection: Any, key: ObjectKey, body: bytes, last_updated: datetime) -> int | None:
+    """The hub's own word about a living object, and its version; what the owner said last is remembered and wins again (U-33)."""
+    version: int | None = await connection.fetchval(
+        "UPDATE kept_object SET body = $5, last_updated = $6, version = version + 1, "
+        "owner_last_updated = coalesce(owner_last_updated, last_updated) "
+        "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 AND NOT deleted RETURNING version",
+        *key.columns,
+        body,
+        last_updated,
+    )
+    return version
 
 
 async def mark_object_stale(connection: Any, key: ObjectKey) -> None:

@@ -68,7 +68,7 @@ def _open(name: str, raw: bytes, arrays: Collection[str], texts: Collection[str]
     if raw == b"null":
         return None
     if raw[:1] == b"[":
-        entries = Entries(_entry(name, bytes(entry), arrays, texts) for entry in _ARRAY.decode(raw))
+        entries = Entries(_entry(name, entry, arrays, texts) for entry in json.entries(raw))
         entries.raw = raw
         return entries
     return Text.of(raw) if raw[:1] == b'"' and name in texts else raw
@@ -76,6 +76,3 @@ def _open(name: str, raw: bytes, arrays: Collection[str], texts: Collection[str]
 
 def _entry(name: str, raw: bytes, arrays: Collection[str], texts: Collection[str]) -> Any:
     return read(raw, arrays, texts) if name in arrays and raw[:1] == b"{" else raw
-
-
-_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])

@@ -35,6 +35,8 @@ class KeptObject(Table, table=True):
     """A newer push passed that could not be kept."""
     listed: bool = False
     """Alive, and what its audience finds in a list: `*` itself, or a copy for one party beside which there is no `*`."""
+    owner_last_updated: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    """Where the hub itself has marked an object REMOVED: what its owner said last, to which the next word is compared."""
 
 
 class ObjectCount(Table, table=True):

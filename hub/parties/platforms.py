@@ -64,6 +64,8 @@ class Switches:
     send_put_for_patch: bool = False
     resync: str = "push"
     """`pull`: a platform that was away reads for itself what it missed; nothing is pushed after it (U-22)."""
+    pull: str = "nightly"
+    """How often the hub reads the platform's Sender interfaces: `nightly` what is not pushed, hours like `6h`, `never` (U-51)."""
     endpoint_overrides: Mapping[str, str] = field(default_factory=dict)
     """`<module>:<SENDER|RECEIVER>` -> URL, for modules a platform serves but does not list (field 1.10)."""
 

@@ -5,7 +5,6 @@ to one party. One transaction holds the object and one row of the change log, ho
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import asyncpg
 import structlog
@@ -14,16 +13,15 @@ from hub.db.engine import Database, DatabaseAway
 from hub.delivery.destinations import Fresh
 from hub.objects.keep import KeptObjects, Push
 from hub.objects.listing import EVERYBODY
+from hub.objects.timeliness import require_no_future
 from hub.parties.platforms import Caller
 from hub.routing.ownership import check_ownership
 from ocpi_modules import envelope, registry, roles, validation
 from ocpi_modules import headers as names
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID, ModuleSpec
-from ocpi_modules.status import ClientError, InvalidParameters, NotAvailable
-from ocpi_modules.types import parse_datetime
+from ocpi_modules.status import ClientError, NotAvailable
 
-AHEAD = timedelta(hours=24)
 TRIES = 3
 RETRY_AFTER = {names.RETRY_AFTER: "5"}
 _COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError)
@@ -72,11 +70,7 @@ class BroadcastPushRoute:
         if request.endpoint.body is None:
             return
         validation.require(request.endpoint.body, request.document)
-        last_updated = request.document["last_updated"]
-        if parse_datetime(last_updated) > self._clock() + AHEAD:
-            raise InvalidParameters(
-                f"last_updated is {last_updated}, more than a day from now; set the clock right and push again."
-            )
+        require_no_future(request.document["last_updated"], self._clock())
 
     async def _store(self, push: Push) -> int | None:
         """The object's new version, None when what is stored is newer. Writers in each other's way try again (F-11)."""

@@ -8,6 +8,7 @@ from hub.agreements import tables as agreements
 from hub.clearing import tables as clearing
 from hub.delivery import tables as delivery
 from hub.objects import tables as objects
+from hub.pulls import tables as pulls
 from hub.retention import tables as retention
 from hub.routing import tables as routing
 from hub.traces import tables as traces
@@ -15,7 +16,7 @@ from tests.support.postgres import FreshDatabase
 
 
 @pytest.mark.parametrize(
-    "metadata", [m.METADATA for m in (agreements, clearing, delivery, objects, retention, routing, traces)]
+    "metadata", [m.METADATA for m in (agreements, clearing, delivery, objects, pulls, retention, routing, traces)]
 )
 async def test_columns_keys_and_nullability_agree(hub_database: FreshDatabase, metadata: MetaData) -> None:
     connection = await asyncpg.connect(hub_database.owner_dsn)
