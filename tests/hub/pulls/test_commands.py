@@ -17,7 +17,6 @@ async def test_what_is_asked_for_is_read_by_whoever_serves_and_shown(
     hub = HubProcess(tmp_path, hub_database.app_dsn, hub_database.owner_dsn)
     async with world(hub_database) as here:
         here.listing.bodies = locations(3)
-        assert await asyncio.to_thread(hub.json, "pull", "list") == []
         asked = await asyncio.to_thread(
             hub.json, "pull", "start", "--party", "NL/CPO", "--module", "locations", "--full"
         )
@@ -44,5 +43,3 @@ async def test_what_is_asked_for_is_read_by_whoever_serves_and_shown(
         "refused": 0,
     }
     assert row["began_at"] == row["last_full"] is not None
-    done = await asyncio.to_thread(hub.run, "pull", "list")
-    assert "NL*CPO  locations  DONE" in done.stdout

@@ -25,10 +25,10 @@ async def here(hub_database: FreshDatabase) -> AsyncIterator[World]:
 
 
 @contextlib.asynccontextmanager
-async def process(database: FreshDatabase) -> AsyncIterator[asyncio.subprocess.Process]:
+async def process(database: FreshDatabase, lease: float = LEASE) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process of its own that pulls."""
     started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.hub.pulls.worker_process", database.app_dsn, str(LEASE)
+        sys.executable, "-m", "tests.hub.pulls.worker_process", database.app_dsn, str(lease)
     )
     try:
         yield started
@@ -81,12 +81,12 @@ async def test_kill_9_in_the_middle_goes_on_at_the_stored_page_and_takes_out_wha
 async def test_two_processes_read_a_list_once(here: World, hub_database: FreshDatabase) -> None:
     here.listing.bodies = locations(6)
     here.listing.before = gate = Gate(2)
-    async with process(hub_database), process(hub_database):
+    async with process(hub_database, 30), process(hub_database, 30):
         await here.want()
         await asyncio.wait_for(gate.reached.wait(), 15)
         epochs = {(await here.row())["epoch"]}
         leases = {(await here.row())["lease_until"]}
-        async with asyncio.timeout(15):  # several leases long
+        async with asyncio.timeout(15):  # the lease is renewed while the other looks for work
             while len(leases) < 4:
                 await asyncio.sleep(0.02)
                 leases.add((await here.row())["lease_until"])
