@@ -31,11 +31,11 @@ def success(
 
 
 def success_with_bytes(
-    data: bytes, *, now: datetime, http_status: int = 200, headers: Mapping[str, str] | None = None
+    *data: bytes, now: datetime, http_status: int = 200, headers: Mapping[str, str] | None = None
 ) -> OcpiResponse:
-    """1000 with `data` given as JSON bytes, which are not parsed: stored objects keep their spelling."""
+    """1000 with `data` given as the parts of JSON bytes, which are not parsed: stored objects keep their spelling."""
     tail = envelope(SUCCESS, "Success", now)[1:]
-    return OcpiResponse(http_status, b"".join((b'{"data":', data, b",", tail)), dict(headers or {}))
+    return OcpiResponse(http_status, b"".join((b'{"data":', *data, b",", tail)), dict(headers or {}))
 
 
 def refusal(error: OcpiError, *, now: datetime) -> OcpiResponse:

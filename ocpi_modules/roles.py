@@ -4,6 +4,7 @@ The roles table of the specification is only typical; this is the matrix that is
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from ocpi_modules.spec import InterfaceRole, ModuleID, Role
@@ -74,6 +75,7 @@ def may_exchange(
     return (module, interface) not in MATRIX or not callees(callers, module, interface).isdisjoint(receivers)
 
 
+@cache
 def owners(module: ModuleID) -> Roles:
     """The roles that have a Sender interface of this module, and so objects of their own."""
     return frozenset[Role]().union(*(relation.callees for relation in MATRIX.get((module, SENDER), ())))
@@ -81,7 +83,11 @@ def owners(module: ModuleID) -> Roles:
 
 def callees(callers: Iterable[Role], module: ModuleID, interface: InterfaceRole) -> Roles:
     """The roles at which a party with these roles may call this interface; empty for configuration modules."""
-    own = frozenset(callers)
+    return _callees(frozenset(callers), module, interface)
+
+
+@lru_cache(maxsize=1024)
+def _callees(own: Roles, module: ModuleID, interface: InterfaceRole) -> Roles:
     relations = MATRIX.get((module, interface), ())
     return frozenset[Role]().union(*(relation.callees for relation in relations if relation.callers & own))
 

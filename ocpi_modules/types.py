@@ -55,7 +55,7 @@ def folded(text: str) -> str:
 
 def format_datetime(instant: datetime) -> str:
     """RFC 3339 in UTC with `Z` and at most 3 digits of a second (Y-08)."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def parse_datetime(text: str) -> datetime:

@@ -3,12 +3,10 @@ behind the CDRs whose time is over: `listed` counts all there ever were, `count`
 """
 
 from collections.abc import Collection
-from typing import Any
 
 from hub.clearing.repository import OF_OWNER, OF_RECEIVER
-from hub.objects import page_repository
 from hub.objects.listed_repository import OWNER
-from hub.objects.page_repository import Chunk, Counted
+from hub.objects.page_repository import Counted, Start
 from hub.objects.pages import Asking, Shelf
 
 
@@ -21,7 +19,5 @@ class CdrShelves:
         thinned = counter.count < counter.listed
         return Shelf(counter.owner, str(asking.viewer), counter.count, source, thinned=thinned)
 
-    async def chunk_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> Chunk:
-        place = (shelf.owner, module, shelf.audience)
-        gone = await page_repository.seq_before(connection, shelf.source, place) if shelf.thinned else 0
-        return await page_repository.chunk_after(connection, shelf.source, place, gone + offset, 0, limit)
+    def start(self, shelf: Shelf, offset: int) -> Start | None:
+        return None if shelf.thinned else Start(offset)

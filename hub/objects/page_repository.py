@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 from hub.objects.listed_repository import PAGE_MAP_STEP
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-
+MOST = 1000
+"""No page is longer. Written into the statements, because a limit that is only a parameter is planned anew at every call."""
 
 Place = tuple[str, str, str]
 """(owner, module, audience or viewer), as a Source takes it."""
@@ -22,7 +24,7 @@ class Span(NamedTuple):
     date_to: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Objects of one owner that stand together: the bodies joined by commas, and whether the owner has more behind them."""
 
@@ -63,7 +65,27 @@ OF_THE_VIEWER = Source(
 """Each object of the viewer once, in its newest copy."""
 
 
-@dataclass(frozen=True)
+class Start(NamedTuple):
+    """Where a chunk begins: `skip` objects behind a seq or, `by_map`, behind the beginning of a page of the map."""
+
+    number: int
+    skip: int = 0
+    by_map: bool = False
+
+    @classmethod
+    def by_the_map(cls, offset: int) -> "Start":
+        return cls(*divmod(offset, PAGE_MAP_STEP), by_map=True)
+
+
+class Spot(NamedTuple):
+    """What one statement reads without a look at the counters."""
+
+    source: Source
+    place: Place
+    start: Start
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     owner: str
     audience: str
@@ -71,48 +93,80 @@ class Counted:
     listed: int
 
 
+_COUNTERS = (
+    "SELECT owner, audience, count, listed{nothing} FROM object_count WHERE module = $2 AND audience = ANY({audiences}) "
+    "UNION ALL SELECT owner, audience, count, listed{nothing} FROM object_count "
+    "WHERE module = $2 AND owner = {viewer} AND audience = '='"
+)
+
+
 async def counters(connection: Any, module: str, audiences: Sequence[str], viewer: str) -> list[Counted]:
     """What owners have for these audiences, and what the viewer owns itself ("" when it does not ask for that)."""
-    rows = await connection.fetch(
-        "SELECT owner, audience, count, listed FROM object_count WHERE module = $1 AND audience = ANY($2) UNION ALL "
-        "SELECT owner, audience, count, listed FROM object_count WHERE module = $1 AND owner = $3 AND audience = '='",
-        module,
-        audiences,
-        viewer,
-    )
-    return [Counted(*row) for row in rows]
+    statement = _COUNTERS.format(nothing="", audiences="$1", viewer="$3")
+    return [Counted(*row) for row in await connection.fetch(statement, audiences, module, viewer)]
 
 
-def _joined(rows: str, limit: str) -> str:
-    """One chunk of `rows` (seq, body), which reads one more than `limit`."""
+async def counters_and_chunk(
+    connection: Any, audiences: Sequence[str], viewer: str, spot: Spot, limit: int
+) -> tuple[list[Counted], Chunk]:
+    """`counters` and `chunk` of one instant."""
+    owner, _, _ = spot.place
+    number, skip, _ = spot.start
+    rows = await connection.fetch(_counters_and_chunk(spot), *spot.place, number, skip, limit, audiences, viewer)
+    counted, chunk = [], Chunk(owner, b"", 0, 0, more=False)
+    for found, audience, count, seq, bodies, more in rows:
+        if found:
+            counted.append(Counted(found, audience, count, seq))
+        else:
+            chunk = Chunk(owner, bodies, count, seq, more)
+    return counted, chunk
+
+
+async def chunk(connection: Any, spot: Spot, limit: int) -> Chunk:
+    """The next `limit` objects from a spot."""
+    number, skip, _ = spot.start
+    row = await connection.fetchrow(_chunk(spot.source, spot.start), *spot.place, number, skip, limit)
+    return Chunk(spot.place[0], *row)
+
+
+def _counters_and_chunk(spot: Spot) -> str:
+    return _with_counters(_chunk(spot.source, spot.start))
+
+
+@cache
+def _with_counters(chunk: str) -> str:
+    counters = _COUNTERS.format(nothing=", NULL::bytea, false", audiences="$7", viewer="$8")
+    return f"{counters} UNION ALL SELECT '', '', count, seq, bodies, more FROM ({chunk}) AS chunk"  # noqa: S608
+
+
+def _chunk(source: Source, start: Start) -> str:
+    return _AT if start.by_map else _after(source, skipping=start.skip > 0)
+
+
+@cache
+def _after(source: Source, *, skipping: bool) -> str:
+    """Behind the seq $4."""
+    rows = f"SELECT {source.seq} AS seq, {source.body} AS body FROM {source.rows} AND {source.seq} > $4 ORDER BY {source.seq}"  # noqa: S608
+    most = "$5::bigint + $6::bigint" if skipping else str(MOST)
+    return _joined(source, f"{rows} LIMIT {most}", "OFFSET $5::bigint")
+
+
+def _joined(source: Source, rows: str, skip: str = "") -> str:
+    """One chunk of `rows` (seq, body), and whether there is more behind it (EXISTS would be planned as a walk through all)."""
     return (
-        f"SELECT $1, string_agg(body, ',' ORDER BY seq) FILTER (WHERE n <= {limit}), count(*) FILTER (WHERE n <= {limit}), "  # noqa: S608
-        f"max(seq) FILTER (WHERE n <= {limit}), count(*) > {limit} "
-        f"FROM (SELECT seq, body, row_number() OVER (ORDER BY seq) AS n FROM ({rows}) AS found) AS numbered"
+        f"SELECT bodies, count, seq, (SELECT {source.seq} FROM {source.rows} AND {source.seq} > page.seq "  # noqa: S608
+        f"ORDER BY {source.seq} LIMIT 1) IS NOT NULL AS more FROM "
+        "(SELECT string_agg(body, ',') AS bodies, count(*) AS count, max(seq) AS seq "
+        f"FROM (SELECT seq, body FROM ({rows}) AS found {skip} LIMIT $6::bigint) AS shown) AS page"
     )
 
 
-async def chunk_after(connection: Any, source: Source, place: Place, after: int, skip: int, limit: int) -> Chunk:
-    """Behind a seq."""
-    rows = (
-        f"SELECT {source.seq} AS seq, {source.body} AS body FROM {source.rows} AND {source.seq} > $4 "  # noqa: S608
-        f"ORDER BY {source.seq} OFFSET $5 LIMIT $6::bigint + 1"
-    )
-    return Chunk(*await connection.fetchrow(_joined(rows, "$6::bigint"), *place, after, skip, limit))
-
-
-async def chunk_at(connection: Any, place: Place, offset: int, limit: int) -> Chunk:
-    """Of ONE_AUDIENCE, by the page map: an offset costs the same anywhere."""
-    return Chunk(*await connection.fetchrow(_AT, *place, *divmod(offset, PAGE_MAP_STEP), limit))
-
-
-_AT = _joined(
-    "SELECT created_seq AS seq, body FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed "
-    "AND created_seq >= (SELECT created_seq FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed "
-    "AND created_seq >= coalesce((SELECT from_seq FROM object_page WHERE owner = $1 AND module = $2 AND audience = $3 "
-    "AND page = $4), 0) ORDER BY created_seq OFFSET $5 LIMIT 1) ORDER BY created_seq LIMIT $6::bigint + 1",
-    "$6::bigint",
-)
+_LISTED = "FROM kept_object WHERE owner = $1 AND module = $2 AND audience = $3 AND listed AND created_seq >= "
+_MAPPED = "SELECT from_seq FROM object_page WHERE owner = $1 AND module = $2 AND audience = $3 AND page = $4"
+_WALK = f"SELECT created_seq {_LISTED} coalesce(({_MAPPED}), 0) ORDER BY created_seq LIMIT {PAGE_MAP_STEP}"
+_FIRST = f"SELECT created_seq FROM ({_WALK}) AS walk OFFSET $5::bigint LIMIT 1"  # noqa: S608
+_AT = _joined(ONE_AUDIENCE, f"SELECT created_seq AS seq, body {_LISTED} ({_FIRST}) ORDER BY created_seq LIMIT {MOST}")
+"""By the page map: an offset costs the same anywhere."""
 
 
 async def seq_before(connection: Any, source: Source, place: Place) -> int:
@@ -183,7 +237,16 @@ async def changed_chunk(
             f"AND ({source.last_updated} >= $7) IS TRUE AND ({source.last_updated} < $8) IS TRUE "
             f"ORDER BY {source.seq} OFFSET $5 LIMIT $6::bigint + 1"
         )
-    return Chunk(*await connection.fetchrow(_joined(rows, "$6::bigint"), *place, after, skip, limit, *span))
+    return Chunk(*await connection.fetchrow(_one_more(rows), *place, after, skip, limit, *span))
+
+
+def _one_more(rows: str) -> str:
+    """One chunk of `rows` (seq, body), which read one more than the limit $6: to look for it apart could walk the whole list."""
+    shown = "FILTER (WHERE n <= $6::bigint)"
+    return (
+        f"SELECT $1, string_agg(body, ',' ORDER BY seq) {shown}, count(*) {shown}, max(seq) {shown}, count(*) > $6::bigint "  # noqa: S608
+        f"FROM (SELECT seq, body, row_number() OVER (ORDER BY seq) AS n FROM ({rows}) AS found) AS numbered"
+    )
 
 
 async def count_changed(connection: Any, source: Source, place: Place, span: Span) -> int:

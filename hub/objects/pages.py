@@ -7,8 +7,8 @@ that come in meanwhile push others back, never forward, so that it may show one 
 out, the total shrank, and the reader goes back by as many (X-37).
 """
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +26,8 @@ from hub.objects.page_repository import (
     Counted,
     Source,
     Span,
+    Spot,
+    Start,
 )
 from ocpi_modules.message import PartyId
 from ocpi_modules.paging import PageRequest
@@ -35,6 +37,8 @@ FOR_ONE_PARTY = frozenset({ModuleID.sessions, ModuleID.cdrs})
 """Modules of which there is never a copy for everybody (R-44, R-66)."""
 _FEW = 20
 """Below one in so many, what changed is found by its date instead of by walking along the list."""
+_VIEWERS_REMEMBERED = 256
+_SHELVES_REMEMBERED = 100
 
 
 class Key(NamedTuple):
@@ -71,8 +75,7 @@ class Found:
     next: Key | None
 
 
-@dataclass(frozen=True)
-class Shelf:
+class Shelf(NamedTuple):
     """What the viewer finds of one owner: `total` objects."""
 
     owner: str
@@ -91,8 +94,8 @@ class Shelves(Protocol):
         """The shelf of one owner from its counters."""
         ...
 
-    async def chunk_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> Chunk:
-        """From an offset inside the shelf."""
+    def start(self, shelf: Shelf, offset: int) -> Start | None:
+        """Where an offset inside the shelf lies; None when the database must be asked."""
         ...
 
 
@@ -112,44 +115,70 @@ class ObjectShelves:
             return Shelf(owner, EVERYBODY, everybodys.listed, ONE_AUDIENCE)
         return Shelf(owner, viewer, everybodys.listed + own.listed, OWN_ELSE_EVERYBODYS)
 
-    async def chunk_at(self, connection: Any, shelf: Shelf, module: str, offset: int, limit: int) -> Chunk:
-        place = (shelf.owner, module, shelf.audience)
+    def start(self, shelf: Shelf, offset: int) -> Start | None:
         if shelf.source is ONE_AUDIENCE:
-            return await repository.chunk_at(connection, place, offset, limit)
-        seq, known = 0, 0
-        if shelf.source is OWN_ELSE_EVERYBODYS:
-            seq, known = await repository.nearest_known(connection, place, offset)
-        return await repository.chunk_after(connection, shelf.source, place, seq - 1, offset - known, limit)
+            return Start.by_the_map(offset)
+        return None if shelf.source is OWN_ELSE_EVERYBODYS else Start(-1, offset)
 
 
 class Pages:
-    """Reads pages; `shelves` where a module's objects do not lie among the kept copies (CDRs)."""
+    """Reads pages; `shelves` where a module's objects do not lie among the kept copies (CDRs).
+
+    Counters and objects come with one statement, which must name the shelf before the counters are known. So the shelves a
+    viewer was shown last are remembered, as a guess where its next page lies. What came is taken only where the counters that
+    came with it say the same; otherwise it is read again. Nothing of what is answered is remembered.
+    """
 
     def __init__(self, database: Database, shelves: Shelves | None = None) -> None:
         self._database = database
         self._shelves = shelves or ObjectShelves()
+        self._remembered: dict[tuple[Any, ...], list[Shelf]] = {}
 
     async def read(self, asking: Asking) -> Found:
         """Raises DatabaseAway."""
+        span = _span(asking.page)
+        guess = None if span else self._guess(asking)
         async with self._database.connection() as connection:
-            shelves = await self._visible(connection, asking)
-            span = _span(asking.page)
+            counted, guessed = await self._counters(connection, asking, guess)
+            shelves = self._visible(asking, counted)
+            self._remember(asking, shelves)
             if span:
                 shelves = await self._changed(connection, asking, shelves, span)
-            chunks, more = await self._chunks(connection, asking, shelves, span)
+            chunks, more = await self._chunks(connection, asking, shelves, span, {guess: guessed} if guessed else {})
         chunks = [chunk for chunk in chunks if chunk.count]
         following = Key(chunks[-1].owner, chunks[-1].last_seq) if more and chunks else None
-        bodies = b",".join(chunk.bodies for chunk in chunks)
-        total = sum(shelf.total for shelf in shelves)
-        return Found(bodies, sum(chunk.count for chunk in chunks), total, following)
+        bodies = b",".join([chunk.bodies for chunk in chunks])
+        total = sum([shelf.total for shelf in shelves])
+        return Found(bodies, sum([chunk.count for chunk in chunks]), total, following)
 
-    async def _visible(self, connection: Any, asking: Asking) -> list[Shelf]:
-        """The shelves of the owners the viewer may see now, by owner."""
+    def _guess(self, asking: Asking) -> Spot | None:
+        shelves, offset, seq = _entered(self._remembered.get(_who(asking), ()), asking)
+        return self._spot(asking, shelves[0], offset, seq) if shelves else None
+
+    def _remember(self, asking: Asking, shelves: list[Shelf]) -> None:
+        self._remembered.pop(_who(asking), None)
+        if len(shelves) <= _SHELVES_REMEMBERED:
+            self._remembered[_who(asking)] = shelves
+        if len(self._remembered) > _VIEWERS_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+
+    def _spot(self, asking: Asking, shelf: Shelf, offset: int, seq: int) -> Spot | None:
+        start = self._shelves.start(shelf, offset) if offset or not seq else Start(seq)
+        return Spot(shelf.source, (shelf.owner, asking.module, shelf.audience), start) if start else None
+
+    async def _counters(
+        self, connection: Any, asking: Asking, guess: Spot | None
+    ) -> tuple[list[Counted], Chunk | None]:
         viewer = str(asking.viewer)
         audiences = [viewer] if asking.module in FOR_ONE_PARTY else [EVERYBODY, viewer]
-        counted = await repository.counters(
-            connection, asking.module, audiences if asking.others else [], viewer if asking.own else ""
-        )
+        seen, own = audiences if asking.others else [], viewer if asking.own else ""
+        if guess is None:
+            return await repository.counters(connection, asking.module, seen, own), None
+        return await repository.counters_and_chunk(connection, seen, own, guess, asking.page.limit)
+
+    def _visible(self, asking: Asking, counted: Collection[Counted]) -> list[Shelf]:
+        """The shelves of the owners the viewer may see now, by owner."""
+        viewer = str(asking.viewer)
         by_owner: dict[str, list[Counted]] = {}
         for counter in counted:
             if (counter.audience == OWNER) == (counter.owner == viewer):
@@ -170,43 +199,58 @@ class Pages:
                 place = (shelf.owner, asking.module, shelf.audience)
                 totals[shelf.owner] = await repository.count_changed(connection, shelf.source, place, span)
         return [
-            replace(shelf, total=totals[shelf.owner], few=totals[shelf.owner] * _FEW < shelf.total)
+            shelf._replace(total=totals[shelf.owner], few=totals[shelf.owner] * _FEW < shelf.total)
             for shelf in shelves
             if totals[shelf.owner]
         ]
 
     async def _chunks(
-        self, connection: Any, asking: Asking, shelves: Sequence[Shelf], span: Span | None
+        self,
+        connection: Any,
+        asking: Asking,
+        shelves: Sequence[Shelf],
+        span: Span | None,
+        known: Mapping[Spot | None, Chunk],
     ) -> tuple[list[Chunk], bool]:
-        """The page, and whether there is another one."""
+        """The page, and whether there is another one; `known` is what was read already."""
         missing, more = asking.page.limit, False
         chunks: list[Chunk] = []
         shelves, offset, seq = _entered(shelves, asking)
         while shelves and missing > 0:
-            several = [] if span or offset or seq else _several(shelves, missing)
+            spot = None if span else self._spot(asking, shelves[0], offset, seq)
+            several = [] if span or offset or seq or spot in known else _several(shelves, missing)
             if several:
                 places = [(shelf.owner, shelf.audience) for shelf in several]
                 found = await repository.first_chunks(connection, asking.module, places, missing)
+            elif span:
+                found = [await self._of_span(connection, asking, shelves[0], span, (offset, seq), missing)]
             else:
-                found = [await self._of_one(connection, asking, shelves[0], span, (offset, seq), missing)]
+                spot = spot or await self._asked(connection, asking, shelves[0], offset)
+                found = [known.get(spot) or await repository.chunk(connection, spot, missing)]
             chunks += found
-            missing -= sum(chunk.count for chunk in found)
+            missing -= sum([chunk.count for chunk in found])
             more = any(chunk.more for chunk in found)
             shelves, offset, seq = shelves[len(several) or 1 :], 0, 0
         return chunks, more or bool(shelves)
 
-    async def _of_one(
-        self, connection: Any, asking: Asking, shelf: Shelf, span: Span | None, start: tuple[int, int], limit: int
+    async def _of_span(
+        self, connection: Any, asking: Asking, shelf: Shelf, span: Span, start: tuple[int, int], limit: int
     ) -> Chunk:
         offset, seq = start
         place = (shelf.owner, asking.module, shelf.audience)
-        if span:
-            return await repository.changed_chunk(
-                connection, shelf.source, place, span, seq, offset, limit, few=shelf.few
-            )
-        if offset:
-            return await self._shelves.chunk_at(connection, shelf, asking.module, offset, limit)
-        return await repository.chunk_after(connection, shelf.source, place, seq, 0, limit)
+        return await repository.changed_chunk(connection, shelf.source, place, span, seq, offset, limit, few=shelf.few)
+
+    async def _asked(self, connection: Any, asking: Asking, shelf: Shelf, offset: int) -> Spot:
+        place = (shelf.owner, asking.module, shelf.audience)
+        if shelf.thinned:
+            gone = await repository.seq_before(connection, shelf.source, place)
+            return Spot(shelf.source, place, Start(gone + offset))
+        seq, known = await repository.nearest_known(connection, place, offset)
+        return Spot(shelf.source, place, Start(seq - 1, offset - known))
+
+
+def _who(asking: Asking) -> tuple[Any, ...]:
+    return asking.module, asking.viewer, asking.others, asking.own
 
 
 def _span(page: PageRequest) -> Span | None:

@@ -6,7 +6,7 @@ viewer may not see is answered like what is not there. Stored bytes are joined i
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from hub.agreements.policy import Policy
 from hub.db.engine import DatabaseAway
@@ -22,7 +22,7 @@ from ocpi_modules.envelope import success_with_bytes
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.secrets import CannotOpen, Keys
-from ocpi_modules.spec import InterfaceRole, ModuleID
+from ocpi_modules.spec import InterfaceRole, ModuleID, Role
 from ocpi_modules.status import ClientError, InvalidParameters, NotAvailable, NotFound, UnknownReceiver
 
 MOST_ON_A_PAGE = 100
@@ -57,16 +57,16 @@ class GetAllRoute:
         """One page of what `viewer` may see. Raises OcpiError: 2000 (its role does not read this), 2001, 503."""
         page = paging.parse(request.query, cap=MOST_ON_A_PAGE)
         self._check_expected(request, caller, viewer)
-        others, own = self._reads(request, caller, viewer)
-        asking = Asking(
-            request.module, viewer, page, self._sees(request, caller, viewer), others, own, self._key(request, viewer)
-        )
+        own_roles = caller.platform.roles_of(viewer)
+        others, own = self._reads(request, own_roles, viewer)
+        sees = self._sees(request, own_roles, viewer)
+        asking = Asking(request.module, viewer, page, sees, others, own, self._key(request, viewer))
         try:
             found = await self._pages.get(request.module, self._pages[None]).read(asking)
         except DatabaseAway:
             raise _away() from None
         headers = paging.headers(page, total=found.total, link=self._link(request, asking, found))
-        return self._answer(b"[%b]" % found.bodies, viewer, headers)
+        return self._answer((b"[", found.bodies, b"]"), viewer, headers)
 
     async def one(self, request: OcpiRequest, caller: Caller, viewer: PartyId) -> OcpiResponse:
         """One object, EVSE or Connector: of others on the Sender interface, the viewer's own on the Receiver interface (U-08).
@@ -79,9 +79,10 @@ class GetAllRoute:
             if request.interface is InterfaceRole.RECEIVER:
                 body = await self._copies.of_viewer(request, module, viewer)
             else:
-                others, own = self._reads(request, caller, viewer)
+                own_roles = caller.platform.roles_of(viewer)
+                others, own = self._reads(request, own_roles, viewer)
                 owners = await self._copies.owners(request, module, viewer, others=others, own=own)
-                sees = self._sees(request, caller, viewer)
+                sees = self._sees(request, own_roles, viewer)
                 visible = [owner for owner in owners if owner == viewer or sees(owner)]
                 if len(visible) > 1:
                     raise UnknownReceiver(
@@ -92,7 +93,7 @@ class GetAllRoute:
             raise _away() from None
         if body is None:
             raise NotFound(f"The hub has no such object in {request.module} that {viewer} may see.")
-        return self._answer(body, viewer, {})
+        return self._answer((body,), viewer, {})
 
     def _check_expected(self, request: OcpiRequest, caller: Caller, viewer: PartyId) -> None:
         """date_from of Sessions: served without, with a mark, unless the platform is checked strictly (S-05)."""
@@ -105,9 +106,8 @@ class GetAllRoute:
                 "parameter left out", request, name=name, sender=str(viewer), module=str(request.module)
             )
 
-    def _reads(self, request: OcpiRequest, caller: Caller, viewer: PartyId) -> tuple[bool, bool]:
+    def _reads(self, request: OcpiRequest, own_roles: frozenset[Role], viewer: PartyId) -> tuple[bool, bool]:
         """Whether it reads what others own, and whether it owns such objects itself (R-66)."""
-        own_roles = caller.platform.roles_of(viewer)
         others = roles.may_call(own_roles, request.module, InterfaceRole.SENDER)
         own = not own_roles.isdisjoint(roles.owners(request.module))
         if not others and not own:
@@ -117,8 +117,8 @@ class GetAllRoute:
             )
         return others, own
 
-    def _sees(self, request: OcpiRequest, caller: Caller, viewer: PartyId) -> Callable[[PartyId], bool]:
-        own_roles, module = caller.platform.roles_of(viewer), request.module
+    def _sees(self, request: OcpiRequest, own_roles: frozenset[Role], viewer: PartyId) -> Callable[[PartyId], bool]:
+        module = request.module
 
         def sees(owner: PartyId) -> bool:
             platform = self._directory.known_platform_of(owner)
@@ -155,9 +155,9 @@ class GetAllRoute:
         offset = asking.page.offset + found.count
         return paging.link_header(url, asking.page, offset=offset, extra=[(LINK_AFTER, key)])
 
-    def _answer(self, data: bytes, viewer: PartyId, headers: Mapping[str, str]) -> OcpiResponse:
+    def _answer(self, data: Iterable[bytes], viewer: PartyId, headers: Mapping[str, str]) -> OcpiResponse:
         routing = names.routing_headers(to=viewer, sender=self._directory.hub_party)
-        return success_with_bytes(data, now=self._clock(), headers={**headers, **routing})
+        return success_with_bytes(*data, now=self._clock(), headers={**headers, **routing})
 
 
 def _away() -> NotAvailable:

@@ -1,8 +1,11 @@
 """Pages against a model in memory, after random pushes, with a page map of small steps."""
 
+import contextlib
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -10,11 +13,12 @@ from hub.db.engine import Database, open_pool
 from hub.objects import listing, page_repository
 from hub.objects.keep import KeptObjects
 from hub.objects.later import LaterWrites
-from hub.objects.pages import Asking, Key, Pages
+from hub.objects.pages import Asking, Found, Key, Pages
+from ocpi_modules import json
 from ocpi_modules.message import PartyId
 from ocpi_modules.paging import PageRequest
 from ocpi_modules.spec import Method, ModuleID
-from tests.hub.objects.seeds import body_of, push_of
+from tests.hub.objects.seeds import body_of, keep, push_of
 from tests.support.postgres import FreshDatabase
 
 OWNERS = (PartyId("BE", "AAA"), PartyId("NL", "BBB"), PartyId("NL", "CCC"))
@@ -138,6 +142,96 @@ async def test_counters_and_page_map_are_exact_after_every_change(database: Data
                 where = "" if table == "object_page" else "WHERE count > 0"
                 kept = await connection.fetch(f"SELECT owner, audience, {columns} FROM {table} {where}")
                 assert sorted(map(tuple, kept)) == sorted(map(tuple, await connection.fetch(expected)))
+
+
+class Counting(Database):
+    """Counts its statements."""
+
+    statements = 0
+
+    @contextlib.asynccontextmanager
+    async def connection(self, deadline: float | None = None) -> AsyncIterator[Any]:
+        def heard(_: Any) -> None:
+            self.statements += 1
+
+        async with super().connection(deadline) as connection:
+            with connection.query_logger(heard):
+                yield connection
+
+
+@pytest.fixture
+async def counting(hub_database: FreshDatabase) -> AsyncIterator[Counting]:
+    database = Counting(await open_pool(hub_database.app_dsn, max_size=1, application_name="test"))
+    yield database
+    await database.close()
+
+
+async def put(database: Database, owner: PartyId, *ids: str, audience: str = "*", method: Method = Method.PUT) -> None:
+    objects = KeptObjects(database=database, clock=lambda: START, later=LaterWrites(database))
+    pushes = (push_of(owner, id, audience, module=ModuleID.tariffs, method=method) for id in ids)
+    await keep(database, objects, *pushes)
+
+
+def ids_of(found: Found) -> list[str]:
+    return [item["id"] for item in json.decode(b"[%b]" % found.bodies)]
+
+
+async def test_a_page_that_lies_where_the_last_one_let_expect_is_one_statement(counting: Counting) -> None:
+    await put(counting, OWNERS[0], *"ABCDEFGH")
+    pages, viewer = Pages(counting), VIEWERS[0]
+    first = await pages.read(asking(viewer, PageRequest(100, 3)))
+    for page, after in ((PageRequest(100, 3, 4), None), (PageRequest(100, 3), first.next)):
+        counting.statements = 0
+        found = await pages.read(asking(viewer, page, after))
+        assert (counting.statements, found.count, found.total) == (1, 3, 8)
+
+
+@pytest.mark.rule("X-40", "G-73")
+async def test_an_owner_that_is_not_seen_any_more_is_neither_shown_nor_counted(counting: Counting) -> None:
+    await put(counting, OWNERS[0], *"ABC")
+    await put(counting, OWNERS[1], *"DEFGH")
+    pages, everybody = Pages(counting), asking(VIEWERS[0], PageRequest(100, 2))
+    first = await pages.read(everybody)
+    assert (ids_of(first), first.total) == (["A", "B"], 8)
+    for offset, after in ((0, None), (2, None), (0, first.next)):
+        await pages.read(everybody)
+        page = PageRequest(100, 2, offset)
+        left = replace(everybody, page=page, after=after, sees=lambda owner: owner == OWNERS[1])
+        found = await pages.read(left)
+        assert (ids_of(found), found.total) == (["F", "G"] if offset else ["D", "E"], 5)
+
+
+async def test_what_was_written_since_the_last_page_moves_the_next_one(counting: Counting) -> None:
+    await put(counting, OWNERS[1], *"ABCD")
+    pages, viewer = Pages(counting), VIEWERS[0]
+    first = await pages.read(asking(viewer, PageRequest(100, 2)))
+    await put(counting, OWNERS[0], *"XYZ")
+    found = await pages.read(asking(viewer, PageRequest(100, 2, 4)))
+    assert (ids_of(found), found.total) == (["B", "C"], 7)
+    await put(counting, OWNERS[1], "B", audience=str(viewer))
+    found = await pages.read(asking(viewer, PageRequest(100, 2), first.next))
+    assert (ids_of(found), found.total) == (["C", "D"], 7)
+    await put(counting, OWNERS[0], *"XYZ", method=Method.DELETE)
+    found = await pages.read(asking(viewer, PageRequest(100, 2, 3)))
+    assert (ids_of(found), found.total, found.next) == (["D"], 4, None)
+
+
+async def test_a_viewer_with_very_many_owners_is_not_remembered(
+    counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.objects.pages._SHELVES_REMEMBERED", 1)
+    monkeypatch.setattr("hub.objects.pages._VIEWERS_REMEMBERED", 1)
+    await put(counting, OWNERS[0], *"AB")
+    pages = Pages(counting)
+    for viewer in (VIEWERS[0], VIEWERS[1], VIEWERS[0]):
+        counting.statements = 0
+        await pages.read(asking(viewer, PageRequest(100, 2)))
+        assert counting.statements == 2
+    await put(counting, OWNERS[1], *"CD")
+    for _ in range(2):
+        counting.statements = 0
+        assert ids_of(await pages.read(asking(VIEWERS[0], PageRequest(100, 2, 2)))) == ["C", "D"]
+    assert counting.statements == 2
 
 
 PAGE_MAP = f"""
