@@ -70,7 +70,7 @@ class OwnModules:
     def _client_infos(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
         if request.interface is not InterfaceRole.SENDER or request.method is not Method.GET:
             raise MethodNotAllowed("The hub is the Sender of hubclientinfo: GET its list.", headers={"Allow": "GET"})
-        page = paging.parse(request.query, cap=MOST_ON_A_PAGE)
+        page = paging.parse(request.query, cap=caller.platform.switches.at_most(MOST_ON_A_PAGE))
         found = _within(visible_to(caller.platform, self._directory.platforms()), page)
         shown = found[page.offset : page.offset + page.limit]
         more = page.offset + len(shown) < len(found)

@@ -9,6 +9,7 @@ from typer.main import get_command
 from cpo_adapter.__main__ import cli as adapter
 from cpo_adapter.settings import Settings as AdapterSettings
 from hub.__main__ import app as hub
+from hub.parties.switches import TABLE
 from hub.settings import Settings as HubSettings
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +55,12 @@ def test_every_setting_exists_and_every_setting_is_told() -> None:
     others = set(re.findall(r"`([A-Z_]+)`", README.partition("The other `ADAPTER_*`")[2]))
     named = {f"ADAPTER_{name}" for name in others} | set(re.findall(r"`(ADAPTER_[A-Z_]+)`", README))
     assert adapter_names <= named
+
+
+def test_every_switch_of_a_platform_is_told_as_the_table_has_it() -> None:
+    told_rows = re.findall(r"^\| `([a-z_]+)` \| (.+) \| (.+) \|$", README.partition("## Switches")[2], re.MULTILINE)
+    rows = [(switch.name, switch.values.words, switch.meaning) for switch in TABLE]
+    assert [(name, words.replace("\\|", "|"), meaning) for name, words, meaning in told_rows] == rows
 
 
 def test_every_room_exists() -> None:

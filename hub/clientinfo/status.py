@@ -163,7 +163,7 @@ class ClientInfoStatus:
             correlation_id=str(uuid4()),
             base64_encoded=platform.base64,
         )
-        target = join_url(url, f"{view.country_code}/{view.party_id}")
+        target = platform.switches.shaped(join_url(url, f"{view.country_code}/{view.party_id}"))
         request = OutgoingRequest(Method.PUT, target, headers, json.encode(view.document))
         try:
             answer = await self._client.send(request, PUSH_SECONDS)

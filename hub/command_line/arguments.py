@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ocpi_modules.message import PartyId
-from ocpi_modules.spec import InterfaceRole, ModuleID, Role
+from ocpi_modules.spec import ModuleID, Role
 
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 Parties = Annotated[
@@ -15,7 +15,6 @@ Parties = Annotated[
 ]
 PartyOption = Annotated[str, typer.Option(help="A party, for example NL/ABC.")]
 
-LONGEST_TIMEOUT_SECONDS = 300
 _DURATION = re.compile(r"^(\d{1,5})([dhm])$")
 _PARTY = re.compile(r"^([A-Za-z]{2})[/*]([A-Za-z0-9]{3})$")
 _ROLES = [role for role in Role if role is not Role.HUB]
@@ -66,66 +65,20 @@ def duration(text: str) -> timedelta:
 
 def switches(given: list[str]) -> tuple[dict[str, Any], list[str]]:
     """`strict=true direct_timeout=10 push_timeout=default` as (what is set, what goes back to the hub's own value)."""
+    from hub.parties.switches import named
+
     changes: dict[str, Any] = {}
     reset: list[str] = []
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
             raise typer.BadParameter(f"{text} is not NAME=VALUE, for example strict=true or direct_timeout=10.")
-        read = _reader(name)
-        if value == _RESET:
-            reset.append(name)
-        else:
-            changes[name] = read(name, value)
+        try:
+            switch = named(name)
+            if value == _RESET:
+                reset.append(name)
+            else:
+                changes[name] = switch.read(value)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
     return changes, reset
-
-
-def _reader(name: str) -> Any:
-    from dataclasses import fields
-
-    from hub.parties.platforms import Switches
-
-    known = {item.name: item.type for item in fields(Switches)}
-    if name not in known:
-        raise typer.BadParameter(f"{name} is not a switch; there are {', '.join(known)}.")
-    if name == "pull":
-        return _how_often
-    return _seconds if name.endswith("_timeout") else _boolean if known[name] is bool else _overrides
-
-
-def _seconds(name: str, value: str) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= LONGEST_TIMEOUT_SECONDS:
-        raise typer.BadParameter(f"{name} is a number of seconds up to {LONGEST_TIMEOUT_SECONDS}, or {_RESET}.")
-    return seconds
-
-
-def _how_often(name: str, value: str) -> str:
-    from hub.pulls.schedule import NEVER, NIGHTLY, period
-
-    if value != NEVER and period(value) is None:
-        raise typer.BadParameter(f"{name} is {NIGHTLY}, {NEVER}, hours like 6h up to 168h, or {_RESET}.")
-    return value
-
-
-def _boolean(name: str, value: str) -> bool:
-    if value not in ("true", "false"):
-        raise typer.BadParameter(f"{name} is true, false or {_RESET}.")
-    return value == "true"
-
-
-def _overrides(name: str, value: str) -> dict[str, str]:
-    """`sessions:RECEIVER=https://...`, several with commas."""
-    overrides = {}
-    for entry in value.split(","):
-        key, _, url = entry.partition("=")
-        module, _, interface = key.partition(":")
-        if not module or interface not in tuple(InterfaceRole) or not url.startswith(("https://", "http://")):
-            raise typer.BadParameter(
-                f"{name} is written <module>:<SENDER|RECEIVER>=https://..., several with commas, or {_RESET}."
-            )
-        overrides[key] = url
-    return overrides

@@ -103,7 +103,10 @@ def platform_set(
     switch: Annotated[list[str], typer.Argument(help="NAME=VALUE, for example strict=true direct_timeout=10.")],
     json: Json = False,
 ) -> None:
-    """Change what differs for one platform; `NAME=default` takes a change back. Every process knows within a second."""
+    """Change what differs for one platform; `NAME=default` takes a change back. Every process knows within a second.
+
+    `ocpi-hub platform switches` lists them.
+    """
     named = arguments.party(party)
     changes, reset = arguments.switches(switch)
 
@@ -119,6 +122,28 @@ def platform_set(
             return _platform(_platform_of(named, directory))
 
     tell.done(work, json, lambda changed: f"{named}: {tell.cell(changed['switches'])}")
+
+
+@platform_app.command("switches")
+def platform_switches(json: Json = False) -> None:
+    """What can be set with `platform set`: each switch, its values, its default, what it does and which code reads it."""
+    from hub.parties.switches import TABLE
+
+    rows = [
+        {
+            "switch": switch.name,
+            "values": switch.values.words,
+            "default": switch.default,
+            "meaning": switch.meaning,
+            "read_by": switch.read_by,
+        }
+        for switch in TABLE
+    ]
+    if json:
+        tell.print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['switch']}: {row['values']}; default {tell.cell(row['default'])}\n  {row['meaning']}")
 
 
 @party_app.command("list")
@@ -140,11 +165,6 @@ def _platform_of(party: PartyId, directory: "Directory") -> "Platform":
 
 
 def _platform(platform: "Platform") -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from hub.parties.platforms import Switches
-
-    usual = asdict(Switches())
     return {
         "platform": str(platform.id),
         "name": platform.name,
@@ -152,7 +172,7 @@ def _platform(platform: "Platform") -> dict[str, Any]:
         "connection": platform.connection,
         "versions_url": platform.versions_url,
         "parties": [f"{party.role}:{party.country_code}/{party.party_id}" for party in platform.parties],
-        "switches": {name: value for name, value in asdict(platform.switches).items() if value != usual[name]},
+        "switches": platform.switches.changed(),
     }
 
 

@@ -134,5 +134,5 @@ def _endpoint_url(message: RoutedMessage, platform: Platform) -> str | None:
     endpoint = platform.endpoint(message.module, message.interface)
     if endpoint is None:
         return None
-    url = join_url(endpoint, message.path)
+    url = platform.switches.shaped(join_url(endpoint, message.path))
     return f"{url}?{message.query}" if message.query else url

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from hub.db.engine import DatabaseAway
-from hub.delivery import backoff, messages
+from hub.delivery import backoff, messages, spelling
 from hub.delivery.audience import Audience
 from hub.delivery.destinations import Destination, Pending
 from hub.delivery.messages import State
@@ -87,7 +87,7 @@ class Sending:
         elif began >= destination.lease_until:
             destination.give_back(pending)
         else:
-            outcome = await self._door.send(attempt.message, platform, push=True)
+            outcome = await self._door.send(spelling.for_platform(attempt.message, platform), platform, push=True)
             await self._follow(destination, pending, attempt, outcome, began)
 
     async def _attempt(self, destination: Destination, pending: Pending, platform: Platform) -> Attempt | None:

@@ -20,6 +20,7 @@ from hub.delivery.audience import Audience
 from hub.delivery.catch_up import read_on
 from hub.delivery.destinations import Destination, Fresh, Pending
 from hub.delivery.messages import State
+from hub.delivery.pace import Pace
 from hub.delivery.send import DoorOut
 from hub.delivery.sending import Alarm, Sending
 from hub.delivery.sharing import winner
@@ -62,6 +63,7 @@ class DeliveryWorker:
         self._sending = Sending(
             store=store, states=self._states, audience=audience, door=door, clock=clock, chance=chance, alarm=alarm
         )
+        self._pace = Pace(audience, clock, lambda *turn: asyncio.get_running_loop().call_later(*turn))
         self._tasks: dict[asyncio.Task[None], Destination] = {}
         self._fresh: deque[Fresh] = deque(maxlen=MOST_FRESH)
         self._told = asyncio.Event()
@@ -241,7 +243,7 @@ class DeliveryWorker:
 
     def _pump(self, destination: Destination) -> None:
         while len(self._tasks) < MOST_IN_FLIGHT and not destination.away:
-            pending = destination.take(self._clock())
+            pending = self._pace.take(destination, self._pump)
             if pending is None:
                 return
             task = asyncio.create_task(self._sending.deliver(destination, pending))

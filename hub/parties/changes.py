@@ -5,13 +5,13 @@ UnknownPlatform and DatabaseAway. Approving more roles is `registration.invitati
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import fields
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from hub.db.engine import Database
 from hub.parties import repository
-from hub.parties.platforms import PlatformState, Switches
+from hub.parties.platforms import PlatformState
+from hub.parties.switches import named
 from ocpi_modules.message import Clock
 
 Rows = list[repository.Row]
@@ -22,7 +22,7 @@ class UnknownPlatform(Exception):
 
 
 class UnknownSwitch(ValueError):
-    """One sentence: the switch that does not exist, and those that do."""
+    """One sentence: the switch that does not exist and those that do, or the values a switch has."""
 
 
 async def suspend(database: Database, clock: Clock, platform_id: UUID) -> Rows:
@@ -42,22 +42,13 @@ async def approve_host(database: Database, clock: Clock, platform_id: UUID, host
     )
 
 
-async def set_token_encoding(
-    database: Database, clock: Clock, platform_id: UUID, encoding: Literal["auto", "base64", "plain"]
-) -> Rows:
-    """How our token is sent to the platform (X-07)."""
-    return await _change(
-        database, clock, platform_id, lambda db: repository.set_token_encoding(db, platform_id, encoding)
-    )
-
-
 async def set_switches(database: Database, clock: Clock, platform_id: UUID, switches: dict[str, Any]) -> Rows:
-    """Replace the platform's switches; raises UnknownSwitch for a name no `Switches` field has."""
-    known = [item.name for item in fields(Switches)]
-    for name in switches:
-        if name not in known:
-            raise UnknownSwitch(f"{name} is not a switch; there are {', '.join(known)}.")
-    return await _change(database, clock, platform_id, lambda db: repository.set_switches(db, platform_id, switches))
+    """Replace the platform's switches; raises UnknownSwitch for a name or a value the table of switches does not have."""
+    try:
+        read = {name: named(name).read(value) for name, value in switches.items()}
+    except ValueError as error:
+        raise UnknownSwitch(str(error)) from None
+    return await _change(database, clock, platform_id, lambda db: repository.set_switches(db, platform_id, read))
 
 
 async def revoke_tokens(database: Database, clock: Clock, platform_id: UUID) -> Rows:

@@ -1,7 +1,7 @@
 """The directory's values: Platform, Party, Caller and what they carry. All frozen; a change makes a new Platform."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from hub.parties.switches import Switches
 from ocpi_modules import headers
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import InterfaceRole, Role
@@ -52,35 +53,6 @@ class TokenKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Switches:
-    """What differs for one platform. Timeouts are total deadlines in seconds; None means the hub's own."""
-
-    direct_timeout: float | None = None
-    authorize_timeout: float | None = None
-    push_timeout: float | None = None
-    strict: bool = False
-    """Refuse every finding with 2001 instead of forwarding and flagging it (contracts section 4)."""
-    omit_routing_headers: bool = False
-    send_put_for_patch: bool = False
-    resync: str = "push"
-    """`pull`: a platform that was away reads for itself what it missed; nothing is pushed after it (U-22)."""
-    pull: str = "nightly"
-    """How often the hub reads the platform's Sender interfaces: `nightly` what is not pushed, hours like `6h`, `never` (U-51)."""
-    endpoint_overrides: Mapping[str, str] = field(default_factory=dict)
-    """`<module>:<SENDER|RECEIVER>` -> URL, for modules a platform serves but does not list (field 1.10)."""
-
-    @classmethod
-    def of(cls, stored: Mapping[str, Any]) -> "Switches":
-        """From the stored JSON; names this version does not know are passed over. Seconds may be any number."""
-        known = {item.name for item in fields(cls)}
-        values = {name: value for name, value in stored.items() if name in known}
-        seconds = {
-            name: float(value) for name, value in values.items() if name.endswith("_timeout") and value is not None
-        }
-        return cls(**(values | seconds))
-
-
-@dataclass(frozen=True)
 class Party:
     """One role of one party. `announced` is its ClientInfo status and `announced_at` that object's last_updated."""
 
@@ -113,7 +85,6 @@ class Platform:
     """Our token for the platform, raw; `authorization` encodes it."""
     base64: bool = field(default=True, compare=False)
     """Whether our token is sent Base64 encoded (X-04, X-06)."""
-    token_encoding: str = field(default="auto", compare=False)
     parties: tuple[Party, ...] = field(default=(), compare=False)
     """Every role ever approved, whatever its state; `party_ids` and `roles_of` hold the registered ones."""
     switches: Switches = field(default_factory=Switches, compare=False)

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 """An asyncpg.Record."""
 
 _PLATFORM = """
-SELECT p.platform_id, p.name, p.state, p.version, p.versions_url, p.approved_host, p.outgoing_token, p.token_encoding,
+SELECT p.platform_id, p.name, p.state, p.version, p.versions_url, p.approved_host, p.outgoing_token,
        p.base64_learned, p.switches::text AS switches, p.connection, p.last_seen, p.registered_at, p.revision,
        ARRAY(SELECT (e.module, e.interface, e.url) FROM endpoint e WHERE e.platform_id = p.platform_id) AS endpoints,
        ARRAY(SELECT (r.country_code, r.party_id, r.role, r.state, r.business_details::text, r.announced, r.announced_at)
@@ -250,11 +250,6 @@ async def forget_outgoing_token(connection: Connection, platform_id: UUID) -> No
 async def approve_host(connection: Connection, platform_id: UUID, host: str | None) -> None:
     """The host the operator lets our token go to; None: the host of the next registration (S-25, S-27)."""
     await connection.execute("UPDATE platform SET approved_host = $2 WHERE platform_id = $1", platform_id, host)
-
-
-async def set_token_encoding(connection: Connection, platform_id: UUID, encoding: str) -> None:
-    """How we send our token: `auto`, `base64` or `plain` (X-07)."""
-    await connection.execute("UPDATE platform SET token_encoding = $2 WHERE platform_id = $1", platform_id, encoding)
 
 
 async def set_switches(connection: Connection, platform_id: UUID, switches: dict[str, Any]) -> None:

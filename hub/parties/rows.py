@@ -15,9 +15,9 @@ from hub.parties.platforms import (
     PartyState,
     Platform,
     PlatformState,
-    Switches,
     TokenKind,
 )
+from hub.parties.switches import Switches
 from ocpi_modules import json
 from ocpi_modules.secrets import Keys, open_sealed, seal
 from ocpi_modules.spec import InterfaceRole, Role
@@ -43,7 +43,7 @@ def seal_token(keys: Keys, platform_id: UUID, token: str) -> bytes:
 def platform_of(row: Mapping[str, Any], keys: Keys) -> Platform:
     """Raises CannotOpen when the stored token was sealed with another key or for another platform (S-03)."""
     switches = Switches.of(json.decode(row["switches"].encode()))
-    encoding = row["token_encoding"]
+    encoding = switches.token_encoding
     return Platform(
         id=row["platform_id"],
         name=row["name"],
@@ -54,7 +54,6 @@ def platform_of(row: Mapping[str, Any], keys: Keys) -> Platform:
         endpoints=_endpoints(row["endpoints"], switches),
         token=_token(row, keys),
         base64=row["base64_learned"] if encoding == "auto" else encoding == "base64",
-        token_encoding=encoding,
         parties=tuple(_party(*item) for item in row["parties"]),
         switches=switches,
         connection=Connection(row["connection"]),

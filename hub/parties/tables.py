@@ -43,7 +43,7 @@ class PlatformRow(PartiesTable, table=True):
     versions_url: str | None = None
     approved_host: str | None = None
     outgoing_token: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
-    token_encoding: str = "auto"  # noqa: S105 - a way of writing, not a token
+    token_encoding: str = "auto"  # noqa: S105 - read by earlier versions only; it is a switch now
     base64_learned: bool = True
     switches: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
     connection: str = "OFFLINE"

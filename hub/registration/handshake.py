@@ -33,7 +33,7 @@ from hub.parties.rows import seal_token
 from hub.registration import approval
 from hub.registration.discovery import discover
 from hub.registration.invitations import plan_platform
-from ocpi_modules import validation
+from ocpi_modules import json, nulls, validation
 from ocpi_modules.credentials.schemas import Credentials
 from ocpi_modules.envelope import success
 from ocpi_modules.http import handshake
@@ -67,15 +67,19 @@ class HubIdentity:
     public_url: str
     business_details: Mapping[str, Any]
 
-    def credentials(self, token: str) -> dict[str, Any]:
-        """Our Credentials object with this token in it, raw (C-16, X-05)."""
+    def credentials(self, token: str, platform: Platform | None = None) -> dict[str, Any]:
+        """Our Credentials object with this token in it, raw (C-16, X-05); with explicit nulls where `platform` wants them."""
         role = {
             "role": Role.HUB.value,
             "business_details": dict(self.business_details),
             "party_id": self.party.party_id,
             "country_code": self.party.country_code,
         }
-        return {"token": token, "url": versions_url(self.public_url), "roles": [role]}
+        document = {"token": token, "url": versions_url(self.public_url), "roles": [role]}
+        if platform is None or not platform.switches.explicit_nulls:
+            return document
+        filled: dict[str, Any] = json.decode(nulls.explicit(Credentials, json.encode(document)))
+        return filled
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ class Registration:
 
     async def show(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
         """GET: our Credentials object with the token the caller uses (C-19, C-28)."""
-        return self._answer(caller.token.get_secret_value())
+        return self._answer(caller.token.get_secret_value(), caller.platform)
 
     async def register(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
         """POST with Token A. MethodNotAllowed (405) for a registered client (C-24), 2001, 3001, 3002, 3003, NotAvailable."""
@@ -191,13 +195,13 @@ class Registration:
                 "The registration could not be stored; send it again.", headers={"Retry-After": "5"}
             ) from None
         self.on_announced(caller.platform.id, changed)
-        return self._answer(token_c)
+        return self._answer(token_c, caller.platform)
 
     async def _examine(self, theirs: Credentials, caller: Caller, version: str) -> _Accepted:
         platform = caller.platform
         entries = approval.entries(theirs.roles, approval.approved_roles(platform.parties), self._identity.party)
         host = approval.check_host(theirs.url, platform.approved_host)
-        encoding = platform.token_encoding
+        encoding = platform.switches.token_encoding
         base64 = caller.base64 if encoding == "auto" else encoding == "base64"
         details = await discover(self._client, theirs.url, theirs.token, base64=base64, spoken=[version])
         return _Accepted(theirs, entries, host, details)
@@ -216,8 +220,8 @@ class Registration:
             await self._issue(connection, platform_id, mac, retires_others=True)
             return await repository.announce(connection, platform_id, self._clock())
 
-    def _answer(self, token: str) -> OcpiResponse:
-        return success(self._identity.credentials(token), now=self._clock())
+    def _answer(self, token: str, platform: Platform) -> OcpiResponse:
+        return success(self._identity.credentials(token, platform), now=self._clock())
 
     def _require_registered(self, caller: Caller, what: str) -> None:
         if caller.token_kind is TokenKind.A or not caller.platform.registered:
@@ -243,7 +247,8 @@ class Registration:
             raise
         send = handshake.post_credentials if method is Method.POST else handshake.put_credentials
         try:
-            document = await send(self._client, details, token.get_secret_value(), self._identity.credentials(ours[0]))
+            credentials = self._identity.credentials(ours[0], self._directory.platform(platform_id))
+            document = await send(self._client, details, token.get_secret_value(), credentials)
         except (handshake.RefusedThere, handshake.Unauthorized):
             await self._discard(ours[1])
             raise

@@ -55,7 +55,7 @@ class GetAllRoute:
 
     async def page(self, request: OcpiRequest, caller: Caller, viewer: PartyId) -> OcpiResponse:
         """One page of what `viewer` may see. Raises OcpiError: 2000 (its role does not read this), 2001, 503."""
-        page = paging.parse(request.query, cap=MOST_ON_A_PAGE)
+        page = paging.parse(request.query, cap=caller.platform.switches.at_most(MOST_ON_A_PAGE))
         self._check_expected(request, caller, viewer)
         own_roles = caller.platform.roles_of(viewer)
         others, own = self._reads(request, own_roles, viewer)

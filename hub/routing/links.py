@@ -67,6 +67,24 @@ def without_our_parameters(query: str) -> str:
     return "&".join(pair for pair in query.split("&") if _name(pair) not in _OURS)
 
 
+def at_most(query: str, cap: int | None) -> str:
+    """The query with no limit above `cap`, which the platform set for itself; every other byte as it was.
+
+    An answer that is shorter than asked is what every client must expect (X-34); a limit that is no number stays the receiver's.
+    """
+    if cap is None:
+        return query
+    pairs = query.split("&") if query else []
+    if not any(_name(pair) == "limit" for pair in pairs):
+        return "&".join([*pairs, f"limit={cap}"])
+    return "&".join(f"limit={cap}" if _is_over(pair, cap) else pair for pair in pairs)
+
+
+def _is_over(pair: str, cap: int) -> bool:
+    name, _, value = pair.partition("=")
+    return name == "limit" and value.isascii() and value.isdecimal() and (len(value) > 9 or int(value) > cap)
+
+
 def _name(pair: str) -> str:
     return pair.partition("=")[0]
 

@@ -123,7 +123,8 @@ class PartyToPartyRoute:
         if request.endpoint.response_url:
             return await self._with_ticket(forward, message)
         if request.endpoint.is_list:
-            return await self._page(forward, replace(message, query=links.without_our_parameters(message.query)))
+            query = links.at_most(links.without_our_parameters(message.query), forward.platform.switches.page_cap)
+            return await self._page(forward, replace(message, query=query))
         outcome = await self._send_if_connected(forward, message)
         await self._keep(forward, outcome)
         self._notes.passed(request, sender, receiver, outcome, flagged=bool(forward.findings))

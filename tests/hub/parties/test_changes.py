@@ -77,8 +77,7 @@ async def test_an_approved_host_lets_the_platform_move(hub: SmallHub) -> None:
 async def test_the_token_form_can_be_set_and_switches_are_checked(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         platform = await join(hub, party)
-        await changes.set_token_encoding(hub.database, hub.clock, platform.id, "plain")
-        await changes.set_switches(hub.database, hub.clock, platform.id, {"strict": True})
+        await changes.set_switches(hub.database, hub.clock, platform.id, {"strict": True, "token_encoding": "raw"})
         await hub.directory.refresh()
         changed = hub.directory.platform(platform.id)
         assert changed is not None
@@ -86,5 +85,7 @@ async def test_the_token_form_can_be_set_and_switches_are_checked(hub: SmallHub)
         assert changed.switches.strict
         with pytest.raises(changes.UnknownSwitch, match="strictt"):
             await changes.set_switches(hub.database, hub.clock, platform.id, {"strictt": True})
+        with pytest.raises(changes.UnknownSwitch, match="auto, base64 or raw"):
+            await changes.set_switches(hub.database, hub.clock, platform.id, {"token_encoding": "plain"})
         with pytest.raises(changes.UnknownPlatform):
             await changes.suspend(hub.database, hub.clock, uuid4())

@@ -11,7 +11,8 @@ import pytest
 from hub.db.engine import Database, DatabaseAway
 from hub.parties import repository
 from hub.parties.directory import WATCH_SECONDS, Directory
-from hub.parties.platforms import Platform, PlatformState, Switches
+from hub.parties.platforms import Platform, PlatformState
+from hub.parties.switches import Switches
 from hub.parties.tables import PartiesTable
 from ocpi_modules import envelope, headers
 from ocpi_modules.http.connection import IncomingAnswer

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hub.parties import changes
 from hub.parties.platforms import PartyState, PlatformState
 from ocpi_modules import envelope
 from ocpi_modules.http.connection import IncomingAnswer
@@ -313,3 +314,22 @@ async def test_get_shows_the_token_the_caller_uses(hub: SmallHub) -> None:
         shown = await party.call("GET", party.hub_endpoints["credentials", "SENDER"], party.hub_token)
         assert data(shown)["token"] == party.hub_token
         assert data(shown)["url"] == hub.versions_url
+
+
+async def test_our_credentials_hold_explicit_nulls_for_a_platform_that_needs_them(hub: SmallHub) -> None:
+    async with Party.running(CPO) as party:
+        await party.register(hub.versions_url, await hub.invite(CPO))
+        platform = await hub.directory.platform_of(ABC)
+        assert platform is not None
+        assert "logo" not in await details_told(party)
+        await changes.set_switches(hub.database, hub.clock, platform.id, {"explicit_nulls": True})
+        await hub.directory.refresh()
+        assert await details_told(party) == {"name": "Hub", "website": hub.url, "logo": None}
+
+
+async def details_told(party: Party) -> dict[str, object]:
+    answer = await party.call("GET", party.hub_endpoints["credentials", "SENDER"], party.hub_token)
+    content = envelope.read(answer.body)
+    assert content is not None
+    details: dict[str, object] = content.data["roles"][0]["business_details"]
+    return details
