@@ -40,6 +40,7 @@ from hub.registration.renewals import Renewals
 from hub.retention.job import Retention
 from hub.routing.authorize_fan_out import AuthorizeFanOut
 from hub.routing.broadcast_push import BroadcastPushRoute
+from hub.routing.custom_modules import CustomModulesRoute
 from hub.routing.get_all import GetAllRoute
 from hub.routing.notes import Notes
 from hub.routing.open_routing import OpenRoutingRoute
@@ -50,6 +51,7 @@ from hub.settings import Settings
 from hub.traces.record import MOST_ENTRIES, Traces
 from hub.traces.writer import TraceWriter
 from hub.watchdog import Watchdog
+from ocpi_modules.custom import CUSTOM
 from ocpi_modules.http.client import OcpiClient
 from ocpi_modules.http.server import OcpiEdge
 from ocpi_modules.message import Clock
@@ -184,6 +186,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         directory=directory,
         own_modules=own,
         party_to_party=route,
+        custom_modules=CustomModulesRoute(directory=directory, policy=policy, door=door, traces=traces),
         broadcast_push=broadcast_push,
         get_all=get_all,
         open_routing=open_routing,
@@ -209,7 +212,9 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }
     )
-    ocpi = OcpiEdge(FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, MODULES, clock)
+    ocpi = OcpiEdge(
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, {**MODULES, CUSTOM.id: CUSTOM}, clock
+    )
     return Hub(
         database, directory, registration, book, background, ocpi, _admin_app(database, background, watchdog, writer)
     )

@@ -1,4 +1,4 @@
-"""The map of the hub: every request that comes in is authenticated, decided, and taken by one of seven routes."""
+"""The map of the hub: every request that comes in is authenticated, decided, and taken by one of eight routes."""
 
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -7,8 +7,10 @@ from typing import Protocol
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller, Platform
 from hub.routing.broadcast_push import BroadcastPushRoute
+from hub.routing.custom_modules import CustomModulesRoute
 from hub.routing.decide import (
     BroadcastPush,
+    CustomModule,
     GetAll,
     OpenRouting,
     OwnCopy,
@@ -47,6 +49,7 @@ class HubHandler:
         directory: Directory,
         own_modules: OwnModules,
         party_to_party: PartyToPartyRoute,
+        custom_modules: CustomModulesRoute,
         get_all: GetAllRoute,
         open_routing: OpenRoutingRoute,
         broadcast_push: BroadcastPushRoute,
@@ -57,6 +60,7 @@ class HubHandler:
         self._directory = directory
         self._own_modules = own_modules
         self._party_to_party = party_to_party
+        self._custom_modules = custom_modules
         self._get_all = get_all
         self._open_routing = open_routing
         self._broadcast_push = broadcast_push
@@ -100,6 +104,8 @@ class HubHandler:
                 return await self._party_to_party.follow_link(request, caller, _sender(caller), reference)
             case OwnModule():
                 return await self._own_modules.answer(request, caller)
+            case CustomModule(receiver):
+                return await self._custom_modules.forward(request, caller, _sender(caller), receiver)
             case PartyToParty(receiver):
                 return await self._party_to_party.forward(request, caller, _sender(caller), receiver)
             case BroadcastPush():

@@ -4,11 +4,11 @@ from collections.abc import Collection
 
 from hub.clientinfo.views import ClientInfoView, visible_to
 from hub.parties.directory import Directory
-from hub.parties.platforms import Caller
+from hub.parties.platforms import Caller, Platform
 from hub.registration.handshake import Registration
 from ocpi_modules import paging
 from ocpi_modules.envelope import success
-from ocpi_modules.http.paths import details_url, endpoint_url, endpoint_urls
+from ocpi_modules.http.paths import custom_endpoint_url, details_url, endpoint_url, endpoint_urls
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse
 from ocpi_modules.registry import VERSIONS
 from ocpi_modules.spec import InterfaceRole, Kind, Method, ModuleID
@@ -38,14 +38,14 @@ class OwnModules:
         """The answer; raises OcpiError to refuse."""
         match request.module:
             case ModuleID.versions:
-                return self._versions(request)
+                return self._versions(request, caller)
             case ModuleID.credentials:
                 return await self._credentials(request, caller)
             case ModuleID.hubclientinfo:
                 return self._client_infos(request, caller)
         raise NotFound(f"The module {request.module} does not end at the hub.")
 
-    def _versions(self, request: OcpiRequest) -> OcpiResponse:
+    def _versions(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
         version = request.variables.get("version")
         if version is None:
             documents = [{"version": known, "url": details_url(self._public_url, known)} for known in VERSIONS]
@@ -53,7 +53,22 @@ class OwnModules:
         if version not in VERSIONS:
             raise NotFound(f"Version {version} is not spoken here; take a URL from the list of versions.")
         endpoints = endpoint_urls(self._public_url, VERSIONS[version], offered(version), version)
+        endpoints += self._custom_modules(caller.platform, version)
         return success({"version": version, "endpoints": endpoints}, now=self._clock())
+
+    def _custom_modules(self, platform: Platform, version: str) -> list[dict[str, str]]:
+        """Those that the asker lists itself, and somebody else too; nobody is shown an identifier it may not know (E-12)."""
+        others = [other for other in self._directory.platforms() if other.registered and other.id != platform.id]
+        shared = platform.custom_modules & frozenset[str]().union(*(other.custom_modules for other in others))
+        return [
+            {
+                "identifier": identifier,
+                "role": str(interface),
+                "url": custom_endpoint_url(self._public_url, identifier, interface, version),
+            }
+            for identifier in sorted(shared)
+            for interface in InterfaceRole
+        ]
 
     async def _credentials(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
         match request.method:

@@ -33,7 +33,8 @@ class OcpiRequest:
 
     `path` is the suffix after the module's endpoint URL, still percent-encoded ("" or "/NL/TNM/LOC1"), `query` the raw query
     string without "?"; both are forwarded as they are. `variables` are the decoded path segments by their names. `to` and
-    `sender` are the routing headers, None where they were left out. `body` is the bytes as received.
+    `sender` are the routing headers, None where they were left out. `body` is the bytes as received. `custom` is the identifier
+    of a custom module, where `module` is ModuleID.custom.
     """
 
     method: Method
@@ -52,6 +53,7 @@ class OcpiRequest:
     correlation_id: str = ""
     authorization: str = ""
     client_address: str = ""
+    custom: str = ""
 
     @property
     def interface(self) -> InterfaceRole:

@@ -6,6 +6,7 @@ from ocpi_modules.cdrs.spec import CDRS
 from ocpi_modules.chargingprofiles.spec import CHARGINGPROFILES
 from ocpi_modules.commands.spec import COMMANDS
 from ocpi_modules.credentials.spec import CREDENTIALS
+from ocpi_modules.custom import CUSTOM
 from ocpi_modules.hubclientinfo.spec import HUBCLIENTINFO
 from ocpi_modules.locations.spec import LOCATIONS
 from ocpi_modules.sessions.spec import SESSIONS
@@ -39,7 +40,7 @@ VERSIONS: Mapping[str, Mapping[ModuleID, ModuleSpec]] = {"2.2.1": MODULES}
 def module(version: str, id: ModuleID) -> ModuleSpec:
     """The table of one module in one version; raises UnsupportedVersion (3002)."""
     try:
-        return VERSIONS[version][id]
+        return CUSTOM if id is ModuleID.custom and version in VERSIONS else VERSIONS[version][id]
     except KeyError:
         raise UnsupportedVersion(
             f"There is no module {id} in OCPI {version} here; spoken is {', '.join(VERSIONS)}."

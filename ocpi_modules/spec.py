@@ -16,7 +16,8 @@ PAGING = ("date_from", "date_to", "offset", "limit")
 
 
 class ModuleID(StrEnum):
-    """version_information_endpoint, ModuleID (E-06); `versions` is ours, for the two documents that have no id."""
+    """version_information_endpoint, ModuleID (E-06); `versions` is ours, for the two documents that have no id, and `custom`,
+    for all modules that OCPI does not define (`ocpi_modules/custom.py`)."""
 
     versions = "versions"
     credentials = "credentials"
@@ -28,6 +29,7 @@ class ModuleID(StrEnum):
     commands = "commands"
     chargingprofiles = "chargingprofiles"
     hubclientinfo = "hubclientinfo"
+    custom = "custom"
 
 
 class InterfaceRole(StrEnum):

@@ -21,6 +21,8 @@ class State:
     version: int
     body: bytes
     deleted: bool = False
+    correlation_id: str = ""
+    """That of the push that made this version."""
 
 
 def whole(state: State, *, to: PartyId, hub: PartyId) -> RoutedMessage:
@@ -38,6 +40,7 @@ def whole(state: State, *, to: PartyId, hub: PartyId) -> RoutedMessage:
         path=f"/{path}",
         query=_query(module, fields),
         body=b"" if state.deleted else state.body,
+        correlation_id=state.correlation_id,
     )
 
 

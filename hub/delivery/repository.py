@@ -288,9 +288,9 @@ async def forgive(connection: Any, party: str) -> None:
 
 
 async def current_object(connection: Any, key: ObjectKey) -> Any:
-    """The object as it is now: body, version, deleted; None when there is none."""
+    """The object as it is now: body, version, deleted, correlation_id; None when there is none."""
     return await connection.fetchrow(
-        "SELECT body, version, deleted FROM kept_object "
+        "SELECT body, version, deleted, correlation_id FROM kept_object "
         "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4",
         *key.columns,
     )

@@ -51,6 +51,7 @@ class RoutedMessage:
     body: bytes = b""
     correlation_id: str = ""
     url: str | None = None
+    custom: str = ""
     request_id: str = field(default_factory=lambda: str(uuid4()))
     """Never the incoming one (X-88)."""
 
@@ -67,6 +68,7 @@ class RoutedMessage:
             query=request.query,
             body=request.body,
             correlation_id=request.correlation_id,
+            custom=request.custom,
         )
 
 
@@ -131,7 +133,7 @@ def _outgoing(message: RoutedMessage, platform: Platform, url: str) -> OutgoingR
 
 def _endpoint_url(message: RoutedMessage, platform: Platform) -> str | None:
     """The receiver's own endpoint of the same module and interface (R-14, R-16), path and query as they came (R-17)."""
-    endpoint = platform.endpoint(message.module, message.interface)
+    endpoint = platform.endpoint(message.custom or message.module, message.interface)
     if endpoint is None:
         return None
     url = platform.switches.shaped(join_url(endpoint, message.path))

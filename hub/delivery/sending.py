@@ -103,9 +103,7 @@ class Sending:
         state: State | None = await self._states.get(pending.key, pending.version)
         if state is None:
             return None
-        message = messages.whole(state, to=destination.party, hub=hub)
-        message = replace(message, correlation_id=self._states.correlation_of(state))
-        return Attempt(message, state.version, whole=True)
+        return Attempt(messages.whole(state, to=destination.party, hub=hub), state.version, whole=True)
 
     async def _follow(
         self, destination: Destination, pending: Pending, attempt: Attempt, outcome: Outcome, began: float

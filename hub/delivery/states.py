@@ -8,7 +8,6 @@ from hub.delivery.store import Store
 from hub.objects.repository import ObjectKey
 
 MOST_STATES = 500
-MOST_CORRELATIONS = 5_000
 
 
 class States:
@@ -19,19 +18,6 @@ class States:
         self._most = most
         self._known: OrderedDict[ObjectKey, State] = OrderedDict()
         self._asked: dict[ObjectKey, asyncio.Task[State | None]] = {}
-        self._correlations: OrderedDict[ObjectKey, tuple[int, str]] = OrderedDict()
-
-    def came_with(self, key: ObjectKey, version: int, correlation_id: str) -> None:
-        """Remember a while what a push was called by its sender (X-89)."""
-        self._correlations[key] = (version, correlation_id)
-        self._correlations.move_to_end(key)
-        if len(self._correlations) > MOST_CORRELATIONS:
-            self._correlations.popitem(last=False)
-
-    def correlation_of(self, state: State) -> str:
-        """Empty when it is not known any more."""
-        version, correlation_id = self._correlations.get(state.key, (0, ""))
-        return correlation_id if version == state.version else ""
 
     def put(self, state: State) -> None:
         """Remember a state unless a newer one is known."""

@@ -168,7 +168,7 @@ class PostgresStore:
     async def state(self, key: ObjectKey) -> State | None:
         async with self._database.connection() as connection:
             row = await repository.current_object(connection, key)
-        return State(key, row["version"], row["body"], row["deleted"]) if row else None
+        return State(key, row["version"], row["body"], row["deleted"], row["correlation_id"]) if row else None
 
     async def owed(self, parties: Collection[PartyId]) -> list[tuple[PartyId, Pending]]:
         async with self._database.connection() as connection:

@@ -119,9 +119,8 @@ class DeliveryWorker:
             self._told.clear()
             while self._fresh:
                 fresh = self._fresh.popleft()
-                self._states.came_with(fresh.key, fresh.version, fresh.correlation_id)
                 if fresh.method is Method.PUT and fresh.whole:
-                    self._states.put(State(fresh.key, fresh.version, fresh.body))
+                    self._states.put(State(fresh.key, fresh.version, fresh.body, correlation_id=fresh.correlation_id))
                 for destination in self.destinations.values():
                     destination.told(fresh)
             self._pump_all()

@@ -70,6 +70,8 @@ class EmspHandler:
                 return self._cdr(request)
             case ModuleID.locations | ModuleID.tariffs | ModuleID.sessions | ModuleID.hubclientinfo:
                 return self._object(request)
+            case ModuleID.custom:
+                raise NotFound("This platform has no custom modules.")
 
     def _versions(self, request: OcpiRequest) -> OcpiResponse:
         if "version" not in request.variables:

@@ -40,11 +40,12 @@ class Push:
     method: Method
     variables: Mapping[str, str]
     body: bytes
+    correlation_id: str = ""
 
     @classmethod
     def of(cls, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: str) -> "Push":
         key = ObjectKey(owner, module.id, key_folded(request, module), audience)
-        return cls(key, module, request.method, request.variables, request.body)
+        return cls(key, module, request.method, request.variables, request.body, request.correlation_id)
 
 
 class KeptObjects:
@@ -101,7 +102,7 @@ class KeptObjects:
         await lock_owner(connection, *push.key.columns[:2])
         kept = await repository.lock_object(connection, push.key)
         if push.method is Method.DELETE:
-            return await self._bury(connection, push.key)
+            return await self._bury(connection, push.key, push.correlation_id)
         version = await self._store(connection, push, kept)
         if version is not None and (kept is None or kept.deleted):
             await listing.appeared(connection, push.key)
@@ -131,12 +132,12 @@ class KeptObjects:
         body = merged(push, kept)
         if body is None:
             return None
-        version = await repository.upsert_object(connection, push.key, body, _last_updated(body))
+        version = await repository.upsert_object(connection, push.key, body, _last_updated(body), push.correlation_id)
         await self._log(connection, push.key, version)
         return version
 
-    async def _bury(self, connection: Any, key: ObjectKey) -> int | None:
-        version = await repository.bury_object(connection, key)
+    async def _bury(self, connection: Any, key: ObjectKey, correlation_id: str = "") -> int | None:
+        version = await repository.bury_object(connection, key, correlation_id)
         if version is not None:
             await listing.vanished(connection, key)
         await self._log(connection, key, version)

@@ -49,29 +49,34 @@ async def lock_living_object(connection: Any, key: ObjectKey) -> Kept | None:
     return Kept(**dict(row)) if row else None
 
 
-async def upsert_object(connection: Any, key: ObjectKey, body: bytes, last_updated: datetime) -> int | None:
+async def upsert_object(
+    connection: Any, key: ObjectKey, body: bytes, last_updated: datetime, correlation_id: str = ""
+) -> int | None:
     """The new version, or None when the kept copy is newer (U-33); with equal times the last writer wins (U-34)."""
     version: int | None = await connection.fetchval(
-        "INSERT INTO kept_object AS kept (owner, module, key_folded, audience, created_seq, version, last_updated, body) "
+        "INSERT INTO kept_object AS kept (owner, module, key_folded, audience, created_seq, version, last_updated, body, "
+        "correlation_id) "
         "VALUES ($1, $2, $3, $4, coalesce((SELECT min(created_seq) FROM kept_object WHERE owner = $1 AND module = $2 "
-        "AND key_folded = $3), nextval('kept_object_seq')), 1, $5, $6) "
+        "AND key_folded = $3), nextval('kept_object_seq')), 1, $5, $6, $7) "
         "ON CONFLICT (owner, module, key_folded, audience) DO UPDATE SET version = kept.version + 1, "
         "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = false, buried_at = NULL, "
-        "owner_last_updated = NULL "
+        "owner_last_updated = NULL, correlation_id = excluded.correlation_id "
         "WHERE coalesce(kept.owner_last_updated, kept.last_updated) <= excluded.last_updated RETURNING version",
         *key.columns,
         last_updated,
         body,
+        correlation_id,
     )
     return version
 
 
-async def bury_object(connection: Any, key: ObjectKey) -> int | None:
+async def bury_object(connection: Any, key: ObjectKey, correlation_id: str = "") -> int | None:
     """Leave a tombstone; its version, or None when there is no object."""
     version: int | None = await connection.fetchval(
-        "UPDATE kept_object SET deleted = true, version = version + 1, buried_at = clock_timestamp() "
+        "UPDATE kept_object SET deleted = true, version = version + 1, buried_at = clock_timestamp(), correlation_id = $5 "
         "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 AND NOT deleted RETURNING version",
         *key.columns,
+        correlation_id,
     )
     return version
 

@@ -33,6 +33,8 @@ class KeptObject(Table, table=True):
     """When it was deleted; a tombstone is forgotten long after."""
     stale: bool = False
     """A newer push passed that could not be kept."""
+    correlation_id: str = ""
+    """That of the push that made this version, for its deliveries by whichever process (X-91)."""
     listed: bool = False
     """Alive, and what its audience finds in a list: `*` itself, or a copy for one party beside which there is no `*`."""
     owner_last_updated: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from hub.parties.switches import Switches
 from ocpi_modules import headers
+from ocpi_modules.custom import is_custom
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import InterfaceRole, Role
 
@@ -115,6 +116,11 @@ class Platform:
     @cached_property
     def roles(self) -> frozenset[Role]:
         return frozenset(party.role for party in self.parties if party.state is PartyState.REGISTERED)
+
+    @cached_property
+    def custom_modules(self) -> frozenset[str]:
+        """The identifiers it lists that OCPI does not define (R-108)."""
+        return frozenset(module for module, _ in self.endpoints if is_custom(module))
 
     def roles_of(self, party: PartyId) -> frozenset[Role]:
         """The registered roles of one party."""

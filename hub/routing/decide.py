@@ -61,7 +61,14 @@ class OpenRouting:
     """No receiver named: the content decides (R-54)."""
 
 
-Route = Ticket | OwnModule | PartyToParty | BroadcastPush | GetAll | OwnCopy | OpenRouting
+@dataclass(frozen=True)
+class CustomModule:
+    """Something of a module that OCPI does not define, opaque (R-108)."""
+
+    receiver: PartyId
+
+
+Route = CustomModule | Ticket | OwnModule | PartyToParty | BroadcastPush | GetAll | OwnCopy | OpenRouting
 
 
 class KnownParties(Protocol):
@@ -83,6 +90,8 @@ def decide(request: OcpiRequest, sender: PartyId | None, module: ModuleSpec, par
     if module.kind is Kind.CONFIGURATION:
         return OwnModule()
     to = addressee(request)
+    if module.id is ModuleID.custom:
+        return CustomModule(_named(to, parties.hub_party))
     if _lists_own_store(request, to, sender, parties.hub_party):
         return GetAll()
     if to is not None and to != parties.hub_party:
@@ -112,6 +121,12 @@ def _lists_own_store(request: OcpiRequest, to: PartyId | None, sender: PartyId |
     if request.method is not Method.GET or not request.endpoint.is_list:
         return False
     return request.interface is InterfaceRole.SENDER and to in (None, hub, sender)
+
+
+def _named(to: PartyId | None, hub: PartyId) -> PartyId:
+    if to is None or to == hub:
+        raise ClientError("Custom modules go from party to party: name the receiver in the OCPI-to headers.")
+    return to
 
 
 def _direct(to: PartyId, parties: KnownParties) -> PartyToParty:

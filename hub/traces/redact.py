@@ -87,6 +87,8 @@ def target(
     module: ModuleID, interface: InterfaceRole, path: str, query: str, pseudonym: Pseudonym, *, ticket: bool = False
 ) -> str:
     """Path and query below the endpoint, personal parts hashed. `ticket`: the path is a URL the hub handed out."""
+    if module is ModuleID.custom:
+        return "/..." if path else ""
     if path and (ticket or module is ModuleID.tokens):
         place = 0 if ticket or interface is InterfaceRole.SENDER else 2
         parts = path.strip("/").split("/")
@@ -102,6 +104,8 @@ def hashed(value: str, pseudonym: Pseudonym) -> str:
 
 def object_of(request: OcpiRequest, pseudonym: Pseudonym) -> tuple[str, str]:
     """(owner, id) of the object a request is about, each "" where there is none; the uid of a Token is hashed."""
+    if request.custom:
+        return "", ""
     given = request.variables
     owner = f"{given['country_code']}*{given['party_id']}" if "country_code" in given else ""
     found = next((given[name] for name in _ID_NAMES if name in given), "")

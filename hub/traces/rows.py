@@ -104,7 +104,7 @@ class Rows:
             str(leg.message.to if leg else request.to or ""),
             str(platform.id) if platform else "",
             str(leg.platform.id) if leg else "",
-            request.module.value,
+            request.custom or request.module.value,
             request.interface.value,
             request.method.value,
             leg_in.route,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote
 
+from ocpi_modules.custom import is_custom
 from ocpi_modules.spec import Endpoint, InterfaceRole, Method, ModuleID, ModuleSpec
 from ocpi_modules.status import InvalidParameters, MethodNotAllowed, NotFound
 
@@ -38,6 +39,11 @@ def endpoint_url(public_url: str, module: ModuleID, interface: InterfaceRole, ve
     """The endpoint URL of one interface of one module, without a slash at its end."""
     root = details_url(public_url, version)
     return f"{root}/credentials" if module == ModuleID.credentials else f"{root}/{interface.lower()}/{module}"
+
+
+def custom_endpoint_url(public_url: str, identifier: str, interface: InterfaceRole, version: str = VERSION) -> str:
+    """The endpoint URL of one interface of a custom module."""
+    return f"{details_url(public_url, version)}/{interface.lower()}/{identifier}"
 
 
 def endpoint_urls(
@@ -70,6 +76,8 @@ class Match:
     version: str
     path: str
     variables: dict[str, str]
+    custom: str = ""
+    """The identifier of a custom module."""
 
 
 @dataclass
@@ -83,14 +91,14 @@ class _Node:
 
 @dataclass
 class _Interface:
-    """The paths of one module under one URL. `anywhere` holds self-defined endpoints: they own every suffix."""
+    """The paths of one module under one URL. `anywhere` holds endpoints that own every suffix: self-defined and custom ones."""
 
     module: ModuleID
     root: _Node = field(default_factory=_Node)
     anywhere: dict[str, Endpoint] = field(default_factory=dict)
 
     def add(self, endpoint: Endpoint) -> None:
-        if endpoint.self_defined and not endpoint.segments:
+        if (endpoint.self_defined or self.module is ModuleID.custom) and not endpoint.segments:
             self.anywhere[endpoint.method] = endpoint
             return
         node = self.root
@@ -115,7 +123,8 @@ def _methods(node: _Node, segments: tuple[str, ...]) -> dict[str, Endpoint]:
 
 
 class Paths:
-    """All paths of one server, looked up by `match`."""
+    """All paths of one server, looked up by `match`. With the table of custom modules among `modules`, every identifier that
+    OCPI does not define is one."""
 
     def __init__(
         self, modules: Mapping[ModuleID, ModuleSpec], *, prefix: str = PREFIX, versions: tuple[str, ...] = (VERSION,)
@@ -146,7 +155,8 @@ class Paths:
         if endpoint is None:
             raise _refusal(method, offered)
         variables = {name: decoded[place] for place, name in _names(endpoint.path)}
-        return Match(interface.module, endpoint, version, "".join(f"/{part}" for part in rest), variables)
+        custom = segments[2] if interface.module is ModuleID.custom else ""
+        return Match(interface.module, endpoint, version, "".join(f"/{part}" for part in rest), variables, custom)
 
     def _find(self, segments: list[str]) -> tuple[_Interface, str, list[str]]:
         match segments:
@@ -157,7 +167,7 @@ class Paths:
             case [version, "credentials", *rest] if version in self._versions:
                 place = "credentials"
             case [version, ("sender" | "receiver") as interface, module, *rest] if version in self._versions:
-                place = f"{interface}/{module}"
+                place = f"{interface}/{ModuleID.custom if is_custom(module) else module}"
             case _:
                 raise NotFound("There is nothing at this URL. Take URLs from version details.")
         try:

@@ -111,6 +111,7 @@ class OcpiEdge:
             correlation_id=parsing.message_id(headers, parsing.CORRELATION_ID),
             authorization=headers.get("authorization", ""),
             client_address=client[0] if client else "",
+            custom=match.custom,
             body=await self._body(match, headers, receive),
         )
 

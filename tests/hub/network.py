@@ -29,6 +29,7 @@ from hub.parties.platforms import Platform
 from hub.parties.rows import seal_token
 from hub.routing.authorize_fan_out import AuthorizeFanOut
 from hub.routing.broadcast_push import BroadcastPushRoute
+from hub.routing.custom_modules import CustomModulesRoute
 from hub.routing.get_all import GetAllRoute
 from hub.routing.notes import Notes
 from hub.routing.open_routing import OpenRoutingRoute
@@ -316,6 +317,7 @@ async def network(
             directory=directory,
             own_modules=OwnModules(),
             party_to_party=route,
+            custom_modules=CustomModulesRoute(directory=directory, policy=allowed, door=door, traces=traces),
             broadcast_push=BroadcastPushRoute(
                 hub_party=HUB,
                 database=seen_database,

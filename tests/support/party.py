@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from ocpi_modules import envelope, headers, json
+from ocpi_modules import envelope, headers, json, registry
+from ocpi_modules.custom import CUSTOM
 from ocpi_modules.http import handshake
 from ocpi_modules.http.client import OcpiClient, OutgoingRequest, join_url, ocpi_headers
 from ocpi_modules.http.connection import IncomingAnswer
@@ -138,7 +139,7 @@ class Party:
         listed = [Role(role, PartyId.of(*party.split("/"))) for role, party in roles]
         async with OcpiClient(allow_insecure=True) as client:
             party = cls(listed, client, raw_tokens=raw_tokens, offers=offers, accepts=accepts)
-            edge = OcpiEdge(_nothing, party, MODULES, _now)
+            edge = OcpiEdge(_nothing, party, {**MODULES, CUSTOM.id: CUSTOM}, _now)
             async with running(party._recording(edge), port=port) as listening:
                 party.url = listening.url
                 yield party
@@ -257,6 +258,10 @@ class Party:
         """Answer calls of this method and module so: one after the other, the last one for ever."""
         self._scripts[method, str(module)] = list(answers)
 
+    def unscript(self, method: str, module: str) -> None:
+        """Answer such calls as usual again."""
+        self._scripts.pop((method, str(module)), None)
+
     def received(self, method: str | None = None, module: str | None = None) -> list[Received]:
         """The requests that arrived, oldest first."""
         return [
@@ -280,7 +285,7 @@ class Party:
         if answers:
             return await self._scripted(answers.pop(0) if len(answers) > 1 else answers[0], request)
         response = self._answer(request)
-        if MODULES[request.module].kind is Kind.CONFIGURATION or request.sender is None:
+        if registry.module("2.2.1", request.module).kind is Kind.CONFIGURATION or request.sender is None:
             return response
         routing = headers.routing_headers(to=request.sender, sender=request.to or self.id)
         return OcpiResponse(response.http_status, response.body, {**routing, **response.headers})

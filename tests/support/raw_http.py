@@ -56,7 +56,9 @@ async def connected(port: int, host: str = "127.0.0.1") -> AsyncIterator[RawConn
 
 
 @contextlib.asynccontextmanager
-async def raw_server(behave: Callable[[RawConnection], Awaitable[None]], **options: object) -> AsyncIterator[int]:
+async def raw_server(
+    behave: Callable[[RawConnection], Awaitable[None]], port: int = 0, **options: object
+) -> AsyncIterator[int]:
     """A server whose every connection is handed to `behave`; yields its port. `options` as of asyncio.start_server."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -71,7 +73,7 @@ async def raw_server(behave: Callable[[RawConnection], Awaitable[None]], **optio
             tasks.discard(task)
             writer.transport.abort()
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0, **options)  # type: ignore[arg-type]
+    server = await asyncio.start_server(accepted, "127.0.0.1", port, **options)  # type: ignore[arg-type]
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
