@@ -2,7 +2,8 @@
 
 A position is the pair (xid, seq), read only below the oldest transaction that still runs: sequence values are handed out before
 the commit, so a cursor on `seq` alone loses rows (N-4). The position says only that an object is dirty; what it is now stands in
-the object itself. A window therefore leaves out every row that a later one of the same object has overtaken.
+the object itself. A window therefore leaves out every row that a later one of the same object has overtaken: within the window by
+grouping, and where it ends before the log does, by a look at the object.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from hub.objects.repository import ObjectKey
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import ModuleID
 
-WINDOW_ROWS = 20_000
+WINDOW_ROWS = 400_000
 WINDOW_CHANGES = 2_000
+WINDOW_REVOKED = 500
 
 
 class Position(NamedTuple):
@@ -25,7 +27,7 @@ class Position(NamedTuple):
 
 
 class Change(NamedTuple):
-    """An object that is at `version` now, and where the log says so. `revoked`: a Token that is not valid any more."""
+    """An object that is at `version` or later, and where the log says so. `revoked`: a Token that is not valid any more."""
 
     position: Position
     key: ObjectKey
@@ -35,27 +37,40 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """The changes after a position, oldest first. `end` is how far was read; `full`: there is more behind it."""
+    """The changes after a position, oldest first. `end` is how far was read; `full`: there is more behind it.
+
+    `ahead` are revoked Tokens behind the end, which must not wait for it. `gap`: the log does not reach back to the position.
+    """
 
     changes: tuple[Change, ...]
     end: Position
     full: bool
+    ahead: tuple[Change, ...] = ()
+    gap: bool = False
 
 
-async def read(connection: Any, after: Position, upto: Position | None = None) -> Window:
-    """The next window of changes for everybody (audience `*`).
+async def read(connection: Any, after: Position, upto: Position | None = None, most: int = WINDOW_CHANGES) -> Window:
+    """The next window of changes for everybody (audience `*`), at most `most` of them. Wants a transaction of its own.
 
     How far it goes is settled first: a row overtaken between the two statements stands again behind the end.
     """
     page = await repository.end_of_rows(connection, after, upto, WINDOW_ROWS)
     if page is None:
         return Window((), upto or after, full=False)
-    end, full = Position(int(page["xid"]), page["seq"]), page["read_rows"] >= WINDOW_ROWS
-    rows = await repository.changes_between(connection, after, end, WINDOW_ROWS, WINDOW_CHANGES)
-    changes = [_change(row) for row in rows]
-    if len(changes) >= WINDOW_CHANGES:
-        return Window(tuple(changes), changes[-1].position, full=True)
+    end, full = Position(int(page["xid"]), page["seq"]), page["full"]
+    await repository.allow_memory(connection)
+    between = repository.current_between if full or upto is not None else repository.newest_between
+    changes = [_change(row) for row in await between(connection, after, end, most)]
+    if len(changes) >= most:
+        last = changes[-1].position
+        rows = await repository.revoked_between(connection, last, end, WINDOW_REVOKED)
+        return Window(tuple(changes), last, full=True, ahead=tuple(map(_change, rows)))
     return Window(tuple(changes), end if full or upto is None else max(end, upto), full)
+
+
+async def floor(connection: Any) -> Position:
+    """Rows at or before it may have been dropped; what is read from an earlier position has a gap."""
+    return Position(0, 0)  # nothing is dropped yet
 
 
 async def end_of_log(connection: Any) -> Position:

@@ -89,7 +89,8 @@ class BroadcastPushRoute:
 
 
 def _fresh(request: OcpiRequest, push: Push, version: int) -> Fresh:
-    revoked = request.module is ModuleID.tokens and request.document.get("valid") is False
+    token = request.document if request.module is ModuleID.tokens and request.method is not Method.DELETE else {}
+    revoked = token.get("valid") is False or token.get("whitelist") == "NEVER"
     return Fresh(
         key=push.key,
         version=version,
