@@ -5,8 +5,9 @@ DEMO_ARGS ?=
 ONLY ?=
 REQUESTS ?= 100000
 SEED ?= 1
+SEEDS ?= 10000
 
-.PHONY: demo test lint bench openapi coverage-of-rules mutants fuzz lock clean
+.PHONY: demo test lint bench openapi coverage-of-rules mutants fuzz simulate lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/ocpi-hub demo $(DEMO_ARGS)
@@ -33,6 +34,9 @@ mutants: $(VENV)/.installed
 
 fuzz: $(VENV)/.installed
 	@$(BIN)/python -m tests.generated.fuzz --requests $(REQUESTS) --seed $(SEED)
+
+simulate: $(VENV)/.installed
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -1,5 +1,7 @@
 """Who gets what, asked when it is sent and not before: an agreement that ended a moment ago holds (Q-13, R-41, R-48)."""
 
+from functools import lru_cache
+
 from hub.agreements.policy import Policy
 from hub.objects.listing import EVERYBODY
 from hub.objects.repository import ObjectKey
@@ -7,7 +9,7 @@ from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
 from ocpi_modules import roles
 from ocpi_modules.message import PartyId
-from ocpi_modules.spec import InterfaceRole, Role
+from ocpi_modules.spec import InterfaceRole, ModuleID, Role
 
 
 class Audience:
@@ -39,6 +41,10 @@ class Audience:
     def _heard(self, key: ObjectKey) -> frozenset[Role]:
         owner = self._directory.known_platform_of(key.owner)
         own = owner.roles_of(key.owner) if owner is not None else frozenset[Role]()
-        if key.audience == EVERYBODY:
-            return roles.audience(own, key.module)
-        return roles.callees(own, key.module, InterfaceRole.RECEIVER)
+        return _hearers(own, key.module, key.audience == EVERYBODY)
+
+
+@lru_cache(maxsize=1024)
+def _hearers(own: frozenset[Role], module: ModuleID, broadcast: bool) -> frozenset[Role]:
+    """The roles that hear what a party of these roles pushes; asked for every push, the same few times."""
+    return roles.audience(own, module) if broadcast else roles.callees(own, module, InterfaceRole.RECEIVER)

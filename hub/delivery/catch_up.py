@@ -5,16 +5,23 @@ so that they join it. What a window shows is what is dirty; nothing of the log i
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Sequence
 
 from hub.delivery.destinations import Destination
 from hub.delivery.store import Store
 from hub.objects.changelog import Position
 
+LEAST_CHANGES, MOST_CHANGES, MOST_IN_ALL = 2_000, 20_000, 200_000
+Lost = Callable[[Destination], Awaitable[None]]
 
-async def read_on(store: Store, destinations: Iterable[Destination]) -> bool:
-    """Give each destination its next window; True when there is more to read. Raises DatabaseAway."""
+
+async def read_on(store: Store, destinations: Sequence[Destination], lost: Lost) -> bool:
+    """Give each destination its next window; True when there is more to read. Raises DatabaseAway.
+
+    `lost` takes those that stand before the beginning of the log. The fewer there are, the more each gets at once.
+    """
     places: dict[Position, list[Destination]] = defaultdict(list)
+    most = max(LEAST_CHANGES, min(MOST_CHANGES, MOST_IN_ALL // max(len(destinations), 1)))
     for destination in destinations:
         if destination.walking is not None:
             await _walk_on(store, destination)
@@ -22,12 +29,17 @@ async def read_on(store: Store, destinations: Iterable[Destination]) -> bool:
             places[destination.read].append(destination)
     more, foremost = False, None
     for place in sorted(places, reverse=True):
-        window = await store.changes(place, foremost)
+        window = await store.changes(place, foremost, most)
         foremost = foremost or window.end
-        more = more or window.full
+        more = more or window.full or window.gap
         for destination in places[place]:
-            if destination.read == place and destination.walking is None:
+            if destination.read != place or destination.walking is not None:
+                continue
+            if window.gap:
+                await lost(destination)
+            else:
                 destination.fed(window)
+                destination.live = not more
     return more
 
 

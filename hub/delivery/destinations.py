@@ -69,7 +69,10 @@ class Pending:
 
 @dataclass
 class Destination:
-    """`lease_until`, `not_before` and `last_failure` are readings of a monotonic clock."""
+    """`lease_until`, `not_before` and `last_failure` are readings of a monotonic clock.
+
+    `lease_until` is when sending must end, some time before the lease does.
+    """
 
     party: PartyId
     platform_id: UUID
@@ -85,12 +88,14 @@ class Destination:
     last_failure: float = 0.0
     last_success: float = 0.0
     noted: bool = False
-    """Whether its failures stand in the store, where another process may clear them."""
+    """Whether the store holds it for failing; another process may clear the back-off, only a success ends the failing."""
     paused: bool = False
     leaving: bool = False
     """To be given to another worker once nothing is under way."""
     away: bool = False
     """Not connected: nothing is sent and nothing remembered but the cursor."""
+    skipping: bool = False
+    """It reads for itself what it missed: it goes on at the end of the log."""
     live: bool = False
     """It has read up to the end of the log; fresh changes may go out before the log is read again."""
     concurrency: Concurrency = field(default_factory=Concurrency)
@@ -112,6 +117,8 @@ class Destination:
 
     def fed(self, window: Window) -> None:
         """Take over a window of the log that begins at `read`."""
+        for change in window.ahead:
+            self.want(Pending(change.key, change.version, urgent=True))
         for change in window.changes:
             self.want(Pending(change.key, change.version, urgent=change.revoked))
             self.unsettled.append((change.position, change.key, change.version))

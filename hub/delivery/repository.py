@@ -12,14 +12,18 @@ from hub.objects.repository import ObjectKey
 
 
 async def add_destinations(connection: Any) -> None:
-    """A cursor for each registered party that has none; it begins with what changed since its platform registered."""
+    """A cursor for each registered party that has none; it begins with what changed since its platform registered.
+
+    Rows above the oldest running transaction may come from another cluster, and would put the cursor where nothing is ever read.
+    """
     await connection.execute(
         "INSERT INTO destination (party, platform_id, system_identifier, cursor_xid, cursor_seq) "
         "SELECT claim.country_code || '*' || claim.party_id, platform.platform_id, "
         "(SELECT system_identifier FROM pg_control_system()), "
         "coalesce(first.xid, pg_snapshot_xmin(pg_current_snapshot())), coalesce(first.seq - 1, 0) "
         "FROM party_claim AS claim JOIN platform USING (platform_id) LEFT JOIN LATERAL ("
-        "SELECT xid, seq FROM change_log WHERE changed_at >= platform.registered_at ORDER BY xid, seq LIMIT 1) AS first ON true "
+        "SELECT xid, seq FROM change_log WHERE changed_at >= platform.registered_at "
+        "AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq LIMIT 1) AS first ON true "
         "WHERE platform.state = 'REGISTERED' AND EXISTS (SELECT FROM party WHERE party.state = 'REGISTERED' "
         "AND (party.country_code, party.party_id) = (claim.country_code, claim.party_id)) "
         "AND NOT EXISTS (SELECT FROM destination WHERE party = claim.country_code || '*' || claim.party_id "
@@ -81,6 +85,7 @@ async def take_leases(connection: Any, worker: UUID, parties: Collection[str], s
             "WHERE party IN (SELECT party FROM destination WHERE party = ANY($2::text[]) "
             "AND (holder IS NULL OR lease_until < clock_timestamp()) ORDER BY party FOR UPDATE SKIP LOCKED) "
             "RETURNING party, platform_id, epoch, cursor_xid::text, cursor_seq, walk_after, state, failures, "
+            "failing_since IS NOT NULL AS noted, "
             "system_identifier = (SELECT system_identifier FROM pg_control_system()) AS same_cluster, "
             "extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS wait_seconds",
             worker,
@@ -109,8 +114,7 @@ async def renew_leases(
             "walk_after = string_to_array(given.walk, E'\\n'), lease_until = clock_timestamp() + $6 * interval '1 second' "
             "FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[]) AS given (party, epoch, xid, seq, walk) "
             "WHERE own.party = given.party AND own.epoch = given.epoch "
-            "RETURNING own.party, own.state, own.failures, "
-            "extract(epoch FROM own.next_attempt_at - clock_timestamp())::float8 AS wait_seconds",
+            "RETURNING own.party, own.state, own.failures",
             list(parties),
             list(epochs),
             list(xids),
@@ -182,7 +186,7 @@ async def seconds_failing(connection: Any, party: str) -> float:
 
 
 async def clear_backoff(connection: Any, platforms: Collection[UUID]) -> None:
-    """A platform that calls is there: what it is owed may be tried at once."""
+    """A platform that calls is there: what it is owed may be tried at once. How long it has failed is not forgotten."""
     await connection.execute(
         "UPDATE destination SET failures = 0, next_attempt_at = NULL "
         "WHERE platform_id = ANY($1::uuid[]) AND next_attempt_at IS NOT NULL",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 import structlog
 
@@ -10,10 +11,11 @@ from hub.delivery import backoff, messages, spelling
 from hub.delivery.audience import Audience
 from hub.delivery.destinations import Destination, Pending
 from hub.delivery.messages import State
-from hub.delivery.outcome import Outcome
+from hub.delivery.outcome import NotSent, Outcome, TimedOut, Unreachable
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.delivery.states import States
 from hub.delivery.store import Store
+from hub.delivery.suspicion import probe_delay
 from hub.delivery.verdict import Failed, Passed, Rejected, Taken, judge
 from hub.parties.platforms import Platform
 from ocpi_modules.spec import Method
@@ -33,7 +35,10 @@ class Attempt:
 
 
 class Sending:
-    """`clock` is monotonic, in seconds; `chance` is random in [0, 1)."""
+    """`clock` is monotonic, in seconds; `chance` is random in [0, 1).
+
+    `fault_is_ours` is asked when a platform cannot be reached, `answered` hears of one that can.
+    """
 
     def __init__(
         self,
@@ -45,6 +50,8 @@ class Sending:
         clock: Callable[[], float],
         chance: Callable[[], float],
         alarm: Alarm,
+        fault_is_ours: Callable[[UUID], bool] = lambda platform: False,
+        answered: Callable[[UUID], None] = lambda platform: None,
     ) -> None:
         self._store = store
         self._states = states
@@ -53,6 +60,8 @@ class Sending:
         self._clock = clock
         self._chance = chance
         self._alarm = alarm
+        self._fault_is_ours = fault_is_ours
+        self._answered = answered
 
     async def deliver(self, destination: Destination, pending: Pending) -> None:
         """Try once; whatever happens, the object is settled, noted, or waits again."""
@@ -73,16 +82,16 @@ class Sending:
         destination.give_back(pending)
 
     async def _deliver(self, destination: Destination, pending: Pending) -> None:
-        platform = self._audience.platform_of(destination.party)
+        attempt, platform = None, self._audience.platform_of(destination.party)
+        if platform is not None and self._audience.includes(destination.party, platform, pending.key):
+            attempt = await self._attempt(destination, pending, platform)
+            platform = self._audience.platform_of(destination.party)  # the database was waited for
+        began = self._clock()
         if platform is None:
             destination.away = True
             destination.give_back(pending)
             destination.forget()
-            return
-        included = self._audience.includes(destination.party, platform, pending.key)
-        attempt = await self._attempt(destination, pending, platform) if included else None
-        began = self._clock()
-        if attempt is None:
+        elif attempt is None or not self._audience.includes(destination.party, platform, pending.key):
             await self._settle(destination, pending, None)
         elif began >= destination.lease_until:
             destination.give_back(pending)
@@ -108,6 +117,8 @@ class Sending:
     async def _follow(
         self, destination: Destination, pending: Pending, attempt: Attempt, outcome: Outcome, began: float
     ) -> None:
+        if not isinstance(outcome, Unreachable | TimedOut | NotSent):
+            self._answered(destination.platform_id)
         verdict = judge(outcome, attempt.message.method)
         match verdict:
             case Taken():
@@ -122,6 +133,12 @@ class Sending:
                 await self._rejected(destination, pending, attempt.version, reason)
             case Failed() if began < destination.last_failure:
                 destination.give_back(pending)  # the same failure, seen by another push
+            case Failed() if isinstance(outcome, Unreachable | TimedOut) and self._fault_is_ours(
+                destination.platform_id
+            ):
+                destination.last_failure = self._clock()
+                destination.not_before = destination.last_failure + probe_delay(self._chance())
+                destination.give_back(pending)
             case Failed(reason, its_own=False) if _works_otherwise(destination):
                 destination.last_failure = self._clock()
                 await self._rejected(destination, pending, attempt.version, reason)
@@ -139,9 +156,9 @@ class Sending:
         destination.concurrency.succeeded()
         if destination.failures:
             destination.failures, destination.not_before = 0, 0.0
-            if destination.noted:
-                destination.noted = False
-                await self._store.succeeded(destination)
+        if destination.noted:
+            destination.noted = False
+            await self._store.succeeded(destination)
 
     async def _rejected(self, destination: Destination, pending: Pending, version: int, reason: str) -> None:
         """Poison: noted beside the cursor, so that nothing waits behind it (Q-08)."""
@@ -159,14 +176,14 @@ class Sending:
 
     async def _failed(self, destination: Destination, pending: Pending, failed: Failed) -> None:
         now = destination.last_failure = self._clock()
-        destination.failures += 1
+        failures = destination.failures = destination.failures + 1
         if failed.timed_out:
             destination.concurrency.timed_out()
-        opens = backoff.opens(destination.failures) or failed.retry_after is not None
+        opens = backoff.opens(failures) or failed.retry_after is not None
         destination.not_before = now + backoff.QUICK_SECONDS
         since = await self._store.seconds_failing(destination) if opens else 0.0
-        delay = backoff.destination_delay(destination.failures, since, self._chance(), failed.retry_after)
-        destination.not_before = now + delay
+        delay = backoff.destination_delay(failures, since, self._chance(), failed.retry_after)
+        destination.failures, destination.not_before = failures, now + delay  # also if another push worked meanwhile
         destination.give_back(pending)
         if opens:
             await self._open(destination, delay, failed.reason)
@@ -174,11 +191,16 @@ class Sending:
     async def _open(self, destination: Destination, delay: float, reason: str) -> None:
         """Nothing but probes from now on; only the cursor is kept (Q-01)."""
         destination.forget()
-        destination.noted = True
+        destination.skipping = self._reads_for_itself(destination)
         destination.paused = await self._store.failed(destination, delay, reason)
+        destination.noted = True
         _log.warning("destination fails", destination=str(destination.party), reason=reason, seconds=delay)
         if destination.paused:
             self._alarm("destination paused", destination=str(destination.party), reason=reason)
+
+    def _reads_for_itself(self, destination: Destination) -> bool:
+        platform = self._audience.platform_of(destination.party)
+        return platform is not None and platform.switches.resync == "pull"
 
 
 def _works_otherwise(destination: Destination) -> bool:

@@ -4,7 +4,7 @@ The worker knows nothing but `Store`, so that a simulation can put something els
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -32,7 +32,6 @@ class Standing:
 
     paused: bool
     failures: int
-    wait_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Store(Protocol):
 
     async def restart(self, destination: Destination, *, walk: bool) -> Position | None: ...
 
-    async def changes(self, after: Position, upto: Position | None) -> Window: ...
+    async def changes(self, after: Position, upto: Position | None, most: int) -> Window: ...
 
     async def walk(self, place: Place) -> tuple[list[tuple[ObjectKey, int]], Place | None]: ...
 
@@ -132,10 +131,7 @@ class PostgresStore:
                 [None if one.walk is None else "\n".join(one.walk) for one in destinations],
                 self.lease_seconds,
             )
-        return {
-            _party(row["party"]): Standing(row["state"] == "PAUSED", row["failures"], row["wait_seconds"])
-            for row in rows
-        }
+        return {_party(row["party"]): Standing(row["state"] == "PAUSED", row["failures"]) for row in rows}
 
     async def release(self, destinations: Sequence[Destination]) -> None:
         """Store the cursors and give the leases back."""
@@ -153,9 +149,11 @@ class PostgresStore:
                 await repository.forgive(connection, str(destination.party))
         return Position(int(row["cursor_xid"]), row["cursor_seq"]) if row is not None else None
 
-    async def changes(self, after: Position, upto: Position | None) -> Window:
-        async with self._database.connection() as connection:
-            return await changelog.read(connection, after, upto)
+    async def changes(self, after: Position, upto: Position | None, most: int) -> Window:
+        """At most `most` changes; that the log still reaches back so far is asked after it was read."""
+        async with self._database.transaction() as connection:
+            window = await changelog.read(connection, after, upto, most)
+            return replace(window, gap=after < await changelog.floor(connection))
 
     async def walk(self, place: Place) -> tuple[list[tuple[ObjectKey, int]], Place | None]:
         """The next objects for everybody and the place after them, None at the end."""
@@ -229,7 +227,7 @@ def _lease(row: Any) -> Lease:
         cursor=Position(int(row["cursor_xid"]), row["cursor_seq"]),
         walk=None if walk is None else tuple(walk),
         failures=row["failures"],
-        noted=row["failures"] > 0,
+        noted=row["noted"],
         paused=row["state"] == "PAUSED",
     )
     return Lease(destination, row["same_cluster"], row["wait_seconds"])

@@ -26,15 +26,19 @@ from hub.delivery.sending import Alarm, Sending
 from hub.delivery.sharing import winner
 from hub.delivery.states import States
 from hub.delivery.store import Lease, Store
+from hub.delivery.suspicion import Suspicion
 from hub.parties.platforms import Platform
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Method
 
 BEATS_A_LEASE = 5
+SENDING_PART = 0.8
+"""Of a lease; what is sent later might arrive after what the next holder sends."""
 PAUSE_SECONDS = 1.0
 POLL_SECONDS = 0.25
 MOST_IN_FLIGHT = 1_000
 MOST_FRESH = 10_000
+MANY = 10
 STOP_SECONDS = 5.0
 _log = structlog.get_logger("hub.delivery")
 
@@ -56,12 +60,21 @@ class DeliveryWorker:
         self.destinations: dict[PartyId, Destination] = {}
         self._store = store
         self._audience = audience
-        self._states = States(store)
+        self._states = States(store, clock=clock)
         self._lease_seconds = store.lease_seconds
+        self._suspicion = Suspicion(clock)
         self._clock = clock
         self._chance = chance
         self._sending = Sending(
-            store=store, states=self._states, audience=audience, door=door, clock=clock, chance=chance, alarm=alarm
+            store=store,
+            states=self._states,
+            audience=audience,
+            door=door,
+            clock=clock,
+            chance=chance,
+            alarm=alarm,
+            fault_is_ours=lambda platform: self._suspicion.failed(platform, self._platforms()),
+            answered=self._suspicion.answered,
         )
         self._pace = Pace(audience, clock, lambda *turn: asyncio.get_running_loop().call_later(*turn))
         self._tasks: dict[asyncio.Task[None], Destination] = {}
@@ -152,10 +165,14 @@ class DeliveryWorker:
             if standing is None:
                 self._lose(destination)
                 continue
-            destination.lease_until = began + self._lease_seconds
+            destination.lease_until = self._sending_ends(began)
+            if standing.paused and not destination.paused:
+                destination.forget()
             destination.paused = standing.paused
-            if destination.noted and not standing.failures:
-                destination.noted, destination.failures, destination.not_before = False, 0, 0.0
+            if standing.failures and not destination.noted:
+                destination.noted = True  # stored after all, or before it worked
+            if destination.noted and destination.failures and not standing.failures:
+                destination.failures, destination.not_before = 0, 0.0
 
     async def _share(self, workers: list[UUID]) -> None:
         for destination in list(self.destinations.values()):
@@ -173,21 +190,40 @@ class DeliveryWorker:
 
     async def _begin(self, lease: Lease, began: float, how_many: int) -> None:
         destination = lease.destination
-        destination.lease_until = began + self._lease_seconds
-        if not lease.same_cluster:
-            end = await self._store.restart(destination, walk=True)
-            if end is None:
-                return
-            destination.cursor = destination.read = end
-            destination.walk = destination.walking = ()
+        destination.lease_until = self._sending_ends(began)
+        if not lease.same_cluster and not await self._restart(destination, walk=True):
+            return
         destination.owing = await self._store.owing(destination)
-        destination.not_before = began + (backoff.spread(how_many, self._chance()) if how_many > 10 else 0.0)
+        destination.not_before = began + (backoff.spread(how_many, self._chance()) if how_many > MANY else 0.0)
         if lease.wait_seconds is not None:
             destination.not_before = max(destination.not_before, began + lease.wait_seconds)
         former = self.destinations.get(destination.party)
         if former is not None:
             self._lose(former)
         self.destinations[destination.party] = destination
+
+    async def _restart(self, destination: Destination, *, walk: bool) -> bool:
+        """Go on at the end of the log, with or without a walk through all objects; False: the lease is lost."""
+        end = await self._store.restart(destination, walk=walk)
+        if end is None:
+            return False
+        destination.cursor, destination.walk = end, () if walk else None
+        destination.skipping = False
+        destination.forget()
+        return True
+
+    async def _lost_its_place(self, destination: Destination) -> None:
+        """The log was dropped up to behind its cursor (Q-01)."""
+        platform = self._audience.platform_of(destination.party)
+        pull = platform is not None and platform.switches.resync == "pull"
+        _log.warning("destination needs everything", destination=str(destination.party), reads_for_itself=pull)
+        await self._restart(destination, walk=not pull)
+
+    def _sending_ends(self, began: float) -> float:
+        return began + SENDING_PART * self._lease_seconds
+
+    def _platforms(self) -> int:
+        return len({one.platform_id for one in self.destinations.values() if not one.away})
 
     def _lose(self, destination: Destination) -> None:
         """Another worker may have it: what is under way is broken off."""
@@ -209,27 +245,32 @@ class DeliveryWorker:
     async def _catch_up(self) -> None:
         await self._notice_who_is_away()
         ready = [destination for destination in self.destinations.values() if self._may_read(destination)]
-        if await read_on(self._store, ready):
+        if await read_on(self._store, ready, self._lost_its_place):
             self._more_to_read.set()
         self._pump_all()
 
     async def _notice_who_is_away(self) -> None:
         """Who is OFFLINE is not sent to; its cursor stays. On return it catches up, or reads for itself (`resync = pull`)."""
+        back = []
         for destination in list(self.destinations.values()):
             platform = self._audience.platform_of(destination.party)
             if platform is None:
                 if not destination.away:
                     destination.forget()
                 destination.away = True
-            elif destination.away:
-                if platform.switches.resync == "pull":
-                    end = await self._store.restart(destination, walk=False)
-                    if end is None:
-                        continue
-                    destination.cursor = end
-                    destination.walk = None
-                    destination.forget()
-                destination.away = False
+            elif destination.away or (destination.skipping and self._clock() >= destination.not_before):
+                if platform.switches.resync == "pull" and not await self._restart(destination, walk=False):
+                    continue
+                if destination.away:
+                    back.append(destination)
+                destination.away = destination.skipping = False
+        self._spread(back)
+
+    def _spread(self, woken: list[Destination]) -> None:
+        """Many that wake at once begin one after the other (Q-11, F-25)."""
+        now = self._clock()
+        for destination in woken if len(woken) > MANY else ():
+            destination.not_before = max(destination.not_before, now + backoff.spread(len(woken), self._chance()))
 
     def _may_read(self, destination: Destination) -> bool:
         return destination.hungry and not destination.away and self._clock() >= destination.not_before

@@ -124,7 +124,12 @@ class Platform:
 
     def roles_of(self, party: PartyId) -> frozenset[Role]:
         """The registered roles of one party."""
-        return frozenset(item.role for item in self.parties if item.id == party and item.state is PartyState.REGISTERED)
+        return self._roles_by_party.get(party, frozenset())
+
+    @cached_property
+    def _roles_by_party(self) -> dict[PartyId, frozenset[Role]]:
+        registered = [item for item in self.parties if item.state is PartyState.REGISTERED]
+        return {item.id: frozenset(one.role for one in registered if one.id == item.id) for item in registered}
 
     def serves(self, party: PartyId) -> bool:
         """Whether messages may go to the party: registered, not planned or removed; otherwise 4003 (R-23, C-37)."""

@@ -1,0 +1,150 @@
+"""Receivers that follow a script, and the wire between them and the workers."""
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from hub.delivery.outcome import Outcome, Received, TimedOut, Unreachable, classify
+from hub.delivery.send import RoutedMessage
+from hub.objects.repository import ObjectKey
+from hub.parties.platforms import Platform
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import Method
+
+if TYPE_CHECKING:
+    from tests.simulation.invariants import Judge
+
+TIMEOUT = 10.0
+OK = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
+NO = b'{"status_code":2001,"status_message":"no","timestamp":"2026-01-01T00:00:00Z"}'
+DELIVERED = classify(Received(200, {}, OK))
+VERSION = re.compile(rb'"version":(\d+)')
+KINDS = (
+    "down",
+    "blackhole",
+    "slow",
+    "lost answers",
+    "throttled",
+    "broken",
+    "refuses one",
+    "stumbles over one",
+    "flapping",
+)
+
+
+@dataclass
+class Receiver:
+    """`moods` are (from when, kind), in order; the last one lasts. `held` is what it has: key -> (version, deleted)."""
+
+    platform: Platform
+    party: PartyId
+    moods: list[tuple[float, str]] = field(default_factory=lambda: [(0.0, "healthy")])
+    grudge: str = ""
+    """The object key it refuses or stumbles over."""
+    think: float = 0.01
+    held: dict[ObjectKey, tuple[int, bool]] = field(default_factory=dict)
+    accepted: dict[ObjectKey, int] = field(default_factory=lambda: defaultdict(int))
+    pushes: int = 0
+    order: list[ObjectKey] = field(default_factory=list)
+
+    def mood(self, now: float) -> str:
+        kind = next(kind for since, kind in reversed(self.moods) if since <= now)
+        if kind == "flapping":
+            return "down" if int(now / 2) % 2 else "healthy"
+        return kind
+
+    def answer(self, mood: str, key: ObjectKey, chance: Random) -> tuple[float, Outcome]:
+        """After how many seconds which outcome, once the message was seen."""
+        match mood:
+            case "slow":
+                return 3 + 12 * chance.random(), DELIVERED
+            case "lost answers" if chance.random() < 0.7:
+                return 0.1, Unreachable("reset", request_was_sent=True)
+            case "throttled":
+                after = {"retry-after": str(int(10 ** (5 * chance.random())))}
+                return self.think, classify(Received(429, after, NO))
+            case "broken":
+                return self.think, classify(Received(500, {}, b"oops"))
+            case "refuses one" if key.key_folded == self.grudge:
+                return self.think, classify(Received(200, {}, NO))
+            case "stumbles over one" if key.key_folded == self.grudge:
+                return self.think, classify(Received(500, {}, b"oops"))
+        return self.think, DELIVERED
+
+
+class Wire:
+    """The door out of one worker. What was sent arrives within 50 ms, whatever becomes of the sender."""
+
+    def __init__(
+        self,
+        receivers: dict[PartyId, Receiver],
+        chance: Random,
+        judge: "Judge",
+        sender: object,
+        thawed: Callable[[], "asyncio.Future[None] | None"] = lambda: None,
+    ) -> None:
+        self._receivers = receivers
+        self._chance = chance
+        self._judge = judge
+        self._sender = sender
+        self._thawed = thawed
+        self.alive = True
+
+    async def send(self, message: RoutedMessage, platform: Platform, *, push: bool = False) -> Outcome:
+        if not self.alive:
+            return Unreachable("this process is dead")
+        loop = asyncio.get_running_loop()
+        receiver = self._receivers[message.to]
+        key = key_of(message)
+        self._judge.sent(self._sender, receiver, key)
+        outcome: asyncio.Future[Outcome] = loop.create_future()
+        loop.call_later(0.001 + 0.049 * self._chance.random(), self._arrive, receiver, key, message, outcome)
+        timer = loop.call_later(TIMEOUT, _set, outcome, TimedOut(TIMEOUT))
+        try:
+            answered = await outcome
+        finally:
+            timer.cancel()
+        frozen = self._thawed()
+        if frozen is not None:
+            await frozen
+        return answered
+
+    def _arrive(
+        self, receiver: Receiver, key: ObjectKey, message: RoutedMessage, outcome: "asyncio.Future[Outcome]"
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        mood = receiver.mood(loop.time())
+        if mood == "down":
+            _set(outcome, Unreachable("refused"))
+        elif mood != "blackhole":
+            seconds, answer = receiver.answer(mood, key, self._chance)
+            took = answer is DELIVERED or isinstance(answer, Unreachable)
+            version = self._judge.seen(receiver, key, message, took=took)
+            if answer is DELIVERED:
+                receiver.accepted[key] = max(receiver.accepted[key], version)
+            loop.call_later(seconds, _set, outcome, answer)
+
+
+def _set(outcome: "asyncio.Future[Outcome]", value: Outcome) -> None:
+    if not outcome.done():
+        outcome.set_result(value)
+
+
+def key_of(message: RoutedMessage) -> ObjectKey:
+    _, country_code, party_id, key, *_ = message.path.split("/")
+    owner = PartyId(country_code, party_id)
+    audience = str(message.to) if message.module == "sessions" else "*"
+    return ObjectKey(owner, message.module, f"{key}|RFID" if message.module == "tokens" else key, audience)
+
+
+def version_of(message: RoutedMessage) -> int | None:
+    """What the body says; None for a DELETE, which has none."""
+    if message.method is Method.DELETE:
+        return None
+    found = VERSION.search(message.body)
+    assert found is not None, message
+    return int(found.group(1))
