@@ -69,16 +69,6 @@ async def read(connection: Any, after: Position, upto: Position | None = None, m
 
 
 async def floor(connection: Any) -> Position:
-    """Rows at or before it may have been dropped; what is read from an earlier position has a gap."""
-    return Position(0, 0)  # nothing is dropped yet
-
-
-async def end_of_log(connection: Any) -> Position:
-    """A position before everything that may still be committed, and after all that was."""
-    return Position(int(await repository.oldest_running(connection)), 0)
-
-
-async def floor(connection: Any) -> Position:
     """The oldest position from which the log can be read on without missing a change; (0, 0) while nothing was dropped (Q-01).
 
     A reader whose position is below it cannot be up to date: it walks through all objects instead.

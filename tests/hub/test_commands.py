@@ -54,6 +54,8 @@ def test_misuse_is_exit_code_2_with_the_way_out(hub: HubProcess, arguments: list
     ("arguments", "words"),
     [
         (["platform", "unregister", "--party", "NL/ABC"], "NL*ABC is not known here"),
+        (["delivery", "resume", "--party", "NL/ABC"], "NL*ABC receives nothing here"),
+        (["delivery", "retry", "--party", "NL/ABC"], "NL*ABC receives nothing here"),
         (["agreement", "remove", "--cpo", "NL/ABC", "--emsp", "DE/XYZ"], "have no agreement"),
         (["agreement", "import", "/nowhere"], "/nowhere cannot be read"),
         (["pull", "start", "--party", "NL/ABC"], "NL*ABC is not registered here"),

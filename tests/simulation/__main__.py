@@ -18,7 +18,7 @@ def main() -> int:
     seeds = range(given.first, given.first + given.seeds)
     failed, spent, pushes = 0, [], 0
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for seed, sentence, seconds, sent in pool.map(one, seeds, chunksize=10):
+        for seed, sentence, seconds, sent in pool.map(one, seeds, chunksize=4):
             spent.append(seconds)
             pushes += sent
             if sentence:

@@ -1,0 +1,163 @@
+"""Single promises of delivery, each with the world it needs, in virtual time."""
+
+import asyncio
+from random import Random
+from statistics import quantiles
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+import pytest
+
+from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
+from hub.delivery.audience import Audience
+from hub.delivery.destinations import Fresh
+from hub.delivery.worker import DeliveryWorker
+from hub.objects.changelog import Position
+from hub.objects.repository import ObjectKey
+from hub.parties.platforms import Connection
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import Method, ModuleID, Role
+from tests.simulation import virtual_time
+from tests.simulation.absence import LongLog
+from tests.simulation.invariants import Judge
+from tests.simulation.memory import Held, MemoryDatabase, MemoryStore
+from tests.simulation.receivers import Receiver, Wire
+from tests.simulation.world import Directory, body
+
+CPO, EMSP = PartyId("NL", "CPO"), PartyId("DE", "MSP")
+
+
+class Quiet:
+    """One worker, one CPO and any number of eMSPs; nothing goes wrong by itself."""
+
+    def __init__(
+        self, receivers: int, database: MemoryDatabase | None = None, lease_seconds: float = 5.0, **switches: Any
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.database = database or MemoryDatabase(self.loop.time)
+        self.directory = Directory()
+        policy = Policy(DefaultPolicy.open, AgreementBook())
+        self.audience = Audience(self.directory, policy)  # type: ignore[arg-type]
+        self.judge = Judge(self.database, self.audience, self.loop.time)
+        self.receivers: dict[PartyId, Receiver] = {}
+        self.directory.add(CPO, Role.CPO)
+        for number in range(receivers):
+            party = PartyId("DE", f"{number:03}")
+            self.receivers[party] = Receiver(self.directory.add(party, Role.EMSP, **switches), party)
+            self.database.destinations[party] = Held(party, self.directory.platforms[party].id, Position(0, 0), 1)
+        self.alarms: list[str] = []
+        chance = Random(7)
+
+        async def around(after: bool) -> None:
+            await asyncio.sleep(0.001)
+
+        wire = Wire(self.receivers, chance, self.judge, None)
+        self.worker = DeliveryWorker(
+            store=MemoryStore(self.database, around, lease_seconds=lease_seconds),
+            audience=self.audience,
+            door=wire,  # type: ignore[arg-type]
+            alarm=lambda event, **fields: self.alarms.append(event),
+            clock=self.loop.time,
+            chance=chance.random,
+        )
+        self.worker.id = UUID(int=1)
+        self.task = self.loop.create_task(self.worker.run())
+
+    @property
+    def all(self) -> list[Receiver]:
+        return list(self.receivers.values())
+
+    def put(
+        self, name: str, module: ModuleID = ModuleID.locations, *, revoked: bool = False, told: bool = True
+    ) -> None:
+        """The CPO broadcasts an object."""
+        key = ObjectKey(CPO, module, name, "*")
+        own = self.database.begin()
+        version = self.database.write(own, key, lambda number: body(key, name, number), revoked=revoked)
+        self.database.commit(own)
+        if told and version is not None:
+            self.worker.told(Fresh(key, version, Method.PUT, f"/NL/CPO/{name}", "", body(key, name, version)))
+
+    def set_connection(self, connection: Connection) -> None:
+        for party in self.receivers:
+            self.directory.connect(party, connection)
+
+    async def end(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self.judge.verdict()
+
+
+async def p99_of_the_others(slow: bool) -> float:
+    """Seconds from the commit of a push to its receipt, at 99 receivers of 100, while one takes 10 s an answer."""
+    here = Quiet(100)
+    await asyncio.sleep(60)
+    if slow:
+        here.all[0].think = 9.99
+    arrived: list[float] = []
+    seen, committed = here.judge.seen, [0.0]
+
+    def noted(receiver: Receiver, key: ObjectKey, message: Any, *, took: bool) -> int:
+        if receiver is not here.all[0]:
+            arrived.append(here.loop.time() - committed[0])
+        return seen(receiver, key, message, took=took)
+
+    here.judge.seen = noted  # type: ignore[method-assign]
+    for number in range(60):
+        committed[0] = here.loop.time()
+        here.put(f"L{number % 20}")
+        await asyncio.sleep(0.5)
+    await here.end()
+    assert len(arrived) >= 99 * 60
+    return quantiles(arrived, n=100)[98]
+
+
+@pytest.mark.rule("Q-10", "F-20")
+def test_one_receiver_of_100_that_takes_10_seconds_does_not_move_the_p99_of_the_others() -> None:
+    usual = virtual_time.run(p99_of_the_others(slow=False))
+    beside_a_slow_one = virtual_time.run(p99_of_the_others(slow=True))
+    assert beside_a_slow_one <= 1.1 * usual
+
+
+@pytest.mark.rule("Q-01", "R-48")
+def test_72_hours_of_absence_cost_a_cursor_and_then_one_state_an_object() -> None:
+    """300,000 changes to 10,000 objects here; 3,000,000 to 100,000 by `python -m tests.simulation.absence`."""
+    told = virtual_time.run(absent(changes=300_000, objects=10_000))
+    assert told["pushes"] == told["objects"]
+    assert told["remembered while away"] == 0
+    assert told["most waiting"] <= 20_000 + 200
+
+
+@patch("hub.delivery.worker.POLL_SECONDS", 60.0)
+async def absent(changes: int, objects: int) -> dict[str, float]:
+    """Away for 72 hours, during which the log grows; back, until everything is there. Leases are long, polls are rare."""
+    log = LongLog(asyncio.get_running_loop().time, changes=changes, objects=objects, seconds=72 * 3600)
+    here = Quiet(1, log, lease_seconds=3600.0)
+    [receiver] = here.all
+    receiver.think = 0.0005
+    await asyncio.sleep(5)
+    here.set_connection(Connection.OFFLINE)
+    await asyncio.sleep(5)
+    [destination] = here.worker.destinations.values()
+    remembered = 0
+    for _ in range(12):
+        await asyncio.sleep(6 * 3600)
+        remembered = max(remembered, len(destination.pending) + len(destination.unsettled) + len(destination.delivered))
+    began = here.loop.time()
+    here.set_connection(Connection.CONNECTED)
+    waiting = 0
+    while len(receiver.held) < objects:
+        assert here.loop.time() < began + 7200
+        await asyncio.sleep(1)
+        waiting = max(waiting, len(destination.pending) + len(destination.urgent) + len(destination.blocked))
+    await asyncio.sleep(5)
+    await here.end()
+    return {
+        "changes": log.written,
+        "objects": objects,
+        "pushes": receiver.pushes,
+        "remembered while away": remembered,
+        "most waiting": waiting,
+        "seconds to catch up": round(here.loop.time() - began - 5),
+    }
