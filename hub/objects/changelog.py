@@ -68,6 +68,11 @@ async def read(connection: Any, after: Position, upto: Position | None = None, m
     return Window(tuple(changes), end if full or upto is None else max(end, upto), full)
 
 
+async def end_of_log(connection: Any) -> Position:
+    """A position before everything that may still be committed, and after all that was."""
+    return Position(int(await repository.oldest_running(connection)), 0)
+
+
 async def floor(connection: Any) -> Position:
     """The oldest position from which the log can be read on without missing a change; (0, 0) while nothing was dropped (Q-01).
 
