@@ -4,10 +4,16 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import deep_pages, pages_over_http
+from tests.bench import deep_pages, pages_over_http, routed
 from tests.bench.rounds import Line
 
-GOALS: dict[str, Callable[[], Iterator[Line]]] = {"B-6": deep_pages.run, "B-7": pages_over_http.run}
+GOALS: dict[str, Callable[[], Iterator[Line]]] = {
+    "B-1": routed.run_b1,
+    "B-2": routed.run_b2,
+    "B-3": routed.run_b3,
+    "B-6": deep_pages.run,
+    "B-7": pages_over_http.run,
+}
 
 
 def main(wanted: list[str]) -> int:

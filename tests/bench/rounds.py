@@ -4,37 +4,44 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 ROUNDS = 5
 
 
 @dataclass(frozen=True)
 class Line:
-    """One goal: `ratio` is ours / other; the goal is a most where `lower_is_better`, else a least."""
+    """One goal: `ratio` is ours / other; the goal is a most where `lower_is_better`, else a least.
+
+    `other` is None where the other side is not installed here.
+    """
 
     id: str
     ours: float
-    other: float
+    other: float | None
     unit: str
     goal: float
     lower_is_better: bool
 
     @property
     def document(self) -> dict[str, object]:
-        ratio = self.ours / self.other
-        met = ratio <= self.goal if self.lower_is_better else ratio >= self.goal
+        ratio = None if self.other is None else self.ours / self.other
+        met = None if ratio is None else ratio <= self.goal if self.lower_is_better else ratio >= self.goal
         figures = {
             "ours": round(self.ours, 1),
-            "other": round(self.other, 1),
+            "other": None if self.other is None else round(self.other, 1),
             "unit": self.unit,
-            "ratio": round(ratio, 4),
+            "ratio": None if ratio is None else round(ratio, 4),
         }
         return {"id": self.id, **figures, "goal": self.goal, "met": met}
 
 
-async def interleaved(sides: Mapping[str, Callable[[], Awaitable[float]]], rounds: int = ROUNDS) -> dict[str, float]:
+Side = TypeVar("Side")
+
+
+async def interleaved(sides: Mapping[Side, Callable[[], Awaitable[float]]], rounds: int = ROUNDS) -> dict[Side, float]:
     """The median figure of each side; the first round only warms up."""
-    figures: dict[str, list[float]] = {name: [] for name in sides}
+    figures: dict[Side, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, measure in sides.items():
             figure = await measure()
