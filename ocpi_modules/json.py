@@ -76,9 +76,7 @@ def _refuse_hidden_differences(body: bytes) -> None:
     try:
         text = body.decode("utf-8")
         depth_possible = text.count("{") + text.count("[")
-        value = stdlib_json.loads(
-            text, object_pairs_hook=_unique, parse_float=str, parse_int=_integer, parse_constant=_not_a_number
-        )
+        value = _STRICT.decode(text)
     except (ValueError, RecursionError) as error:
         raise NotJson(f"The body is not JSON: {error}.") from None
     if depth_possible > MAXIMUM_DEPTH and _depth(value) > MAXIMUM_DEPTH:
@@ -142,6 +140,9 @@ def _refuse_bad_character(text: str) -> None:
         raise NotJson("A string holds half of a surrogate pair.")
 
 
+_STRICT = stdlib_json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=str, parse_int=_integer, parse_constant=_not_a_number
+)
 _DECODER = msgspec.json.Decoder(float_hook=_number)
 _RAW_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])

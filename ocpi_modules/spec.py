@@ -7,6 +7,7 @@ of OCPI is a named field here, so that all oddities can be read in one sitting a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 Object = TypeVar("Object")
@@ -109,16 +110,16 @@ class Endpoint:
     bodies: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Where the body depends on the last path segment: its value -> body (the five commands, M-02)."""
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the path's variable segments, in order; fixed segments are not in it."""
         return tuple(part[1:-1] for part in self.segments if part.startswith("{"))
 
-    @property
+    @cached_property
     def segments(self) -> tuple[str, ...]:
         return tuple(part for part in self.path.split("/") if part)
 
-    @property
+    @cached_property
     def is_list(self) -> bool:
         return getattr(self.returns, "__origin__", None) is Page
 
