@@ -31,6 +31,7 @@ OPEN_TO_TOKEN_A = frozenset({ModuleID.versions, ModuleID.credentials})
 WATCH_SECONDS = 0.5
 NEGATIVE_SECONDS = 1.0
 _REMEMBERED_NEGATIVES = 10_000
+_RECOGNISED = 10_000
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ _log = structlog.get_logger(__name__)
 class _Found(NamedTuple):
     issued: Issued
     mac: bytes
-    token: str
+    token: SecretStr
     base64: bool
 
 
@@ -60,6 +61,7 @@ class Directory:
         self._tokens: dict[bytes, Issued] = {}
         self._tokens_of: dict[UUID, tuple[bytes, ...]] = {}
         self._owners: dict[PartyId, UUID] = {}
+        self._recognised: dict[str, _Found] = {}
         self._unknown: dict[bytes | PartyId, float] = {}
         self._loading = asyncio.Lock()
         self._loads_started = 0
@@ -74,35 +76,27 @@ class Directory:
         InvalidParameters (2001: FROM is not a party of this platform, R-07, S-10; or missing where it is ambiguous, R-06), and
         NotAvailable (503) when the token is unknown and PostgreSQL cannot be asked.
         """
-        candidates = headers.tokens_in(request.authorization)
-        if not candidates:
-            raise NotAuthenticated("Send the header `Authorization: Token <your credentials token in Base64>`.")
-        found = await self._find_token(candidates, encoded=len(candidates) > 1)
-        if self._may_have_registered(found, request.module):
-            await self._ask_database()
-            self._remember_unknown([found.mac])
-            found = await self._find_token(candidates, encoded=len(candidates) > 1)
+        found = self._recognised.get(request.authorization) or await self._recognise(request)
         platform = self._admit(found, request.module)
-        if found.issued.pending:
-            await self._use_first(found)
-            platform = self._admit(found, request.module)
         party = self._from_party(platform, request)
-        return Caller(platform, found.issued.kind, party, SecretStr(found.token), found.base64)
+        return Caller(platform, found.issued.kind, party, found.token, found.base64)
 
     async def platform_of(self, party: PartyId) -> Platform | None:
         """The platform a party lives on, in whatever state (`Platform.serves` tells); None when nobody claimed it.
 
         Compares case-insensitively (R-09). Looks in PostgreSQL once when memory does not know it; raises NotAvailable then.
         """
+        known = self.known_platform_of(party)
         wanted = PartyId.of(*party)
-        if wanted not in self._owners and wanted != self.hub_party and self._worth_asking([wanted]):
+        if known is None and wanted != self.hub_party and self._worth_asking([wanted]):
             await self._ask_database()
             self._remember_unknown([] if wanted in self._owners else [wanted])
-        return self.known_platform_of(wanted)
+            known = self.known_platform_of(wanted)
+        return known
 
     def known_platform_of(self, party: PartyId) -> Platform | None:
         """As `platform_of`, from memory only."""
-        owner = self._owners.get(PartyId.of(*party))
+        owner = self._owners.get(party) or self._owners.get(PartyId.of(*party))
         return None if owner is None else self._platforms[owner]
 
     def platform(self, platform_id: UUID) -> Platform | None:
@@ -156,6 +150,7 @@ class Directory:
         except CannotOpen as problem:
             _log.error("platform_left_out", platform=str(row["platform_id"]), reason=str(problem))
             return
+        self._recognised.clear()
         for mac in self._tokens_of.get(platform.id, ()):
             self._tokens.pop(mac, None)
         self._platforms[platform.id] = platform
@@ -166,6 +161,25 @@ class Directory:
             listener(platform)
 
     # The parts of authenticate
+
+    async def _recognise(self, request: OcpiRequest) -> _Found:
+        """The token behind an Authorization value; remembered once nothing about it is open, until any token changes."""
+        candidates = headers.tokens_in(request.authorization)
+        if not candidates:
+            raise NotAuthenticated("Send the header `Authorization: Token <your credentials token in Base64>`.")
+        found = await self._find_token(candidates, encoded=len(candidates) > 1)
+        if self._may_have_registered(found, request.module):
+            await self._ask_database()
+            self._remember_unknown([found.mac])
+            found = await self._find_token(candidates, encoded=len(candidates) > 1)
+        platform = self._admit(found, request.module)
+        if found.issued.pending:
+            await self._use_first(found)
+        elif found.issued.kind is TokenKind.C and platform.registered:
+            if len(self._recognised) >= _RECOGNISED:
+                self._recognised.clear()
+            self._recognised[request.authorization] = found
+        return found
 
     async def _find_token(self, candidates: list[str], *, encoded: bool) -> _Found:
         possible = {mac: token for token in candidates for mac in token_macs(self._keys, token)}
@@ -180,7 +194,7 @@ class Directory:
             )
         mac = known[0]
         token = possible[mac]
-        return _Found(self._tokens[mac], mac, token, base64=encoded and token == candidates[0])
+        return _Found(self._tokens[mac], mac, SecretStr(token), base64=encoded and token == candidates[0])
 
     def _may_have_registered(self, found: _Found, module: ModuleID) -> bool:
         """A Token C is committed before a registration as Sender ends: another process may know that it has ended."""
@@ -221,7 +235,7 @@ class Directory:
         if request.module in CONFIGURATION:
             return None
         if request.sender is not None:
-            given = PartyId.of(*request.sender)
+            given = request.sender if request.sender in platform.party_ids else PartyId.of(*request.sender)
             if given not in platform.party_ids:
                 raise InvalidParameters(
                     f"OCPI-from-country-code and OCPI-from-party-id name {given}, which is no party of this token's platform."

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -101,7 +101,7 @@ class Platform:
     def connected(self) -> bool:
         return self.registered and self.connection is Connection.CONNECTED
 
-    @property
+    @cached_property
     def authorization(self) -> str:
         """The Authorization header value for calls to this platform; a secret. ValueError when there is no token."""
         if self.token is None:
@@ -124,12 +124,12 @@ class Platform:
 
     def roles_of(self, party: PartyId) -> frozenset[Role]:
         """The registered roles of one party."""
-        return self._roles_by_party.get(party, frozenset())
+        return self._roles_of.get(party, frozenset())
 
     @cached_property
-    def _roles_by_party(self) -> dict[PartyId, frozenset[Role]]:
-        registered = [item for item in self.parties if item.state is PartyState.REGISTERED]
-        return {item.id: frozenset(one.role for one in registered if one.id == item.id) for item in registered}
+    def _roles_of(self) -> Mapping[PartyId, frozenset[Role]]:
+        registered = [party for party in self.parties if party.state is PartyState.REGISTERED]
+        return {id: frozenset(party.role for party in registered if party.id == id) for id in self.party_ids}
 
     def serves(self, party: PartyId) -> bool:
         """Whether messages may go to the party: registered, not planned or removed; otherwise 4003 (R-23, C-37)."""
@@ -140,14 +140,13 @@ class Platform:
         return self.endpoints.get((str(module), interface))
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """Who sent a request. `party` is the FROM party of a functional module, given or inferred (R-06); None elsewhere."""
 
     platform: Platform
     token_kind: TokenKind
     party: PartyId | None = None
-    token: SecretStr = field(default=SecretStr(""), compare=False)
+    token: SecretStr = SecretStr("")
     """The raw token it used, for GET credentials (C-19)."""
     base64: bool = True
     """Whether it sent the token Base64 encoded (X-06)."""
