@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0009_agreements"
-down_revision = "0006_delivery"
+down_revision = "0008_retention"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0013_correlation"
-down_revision = "0006_delivery"
+down_revision = "0011_pulls"
 branch_labels = None
 depends_on = None
 
