@@ -198,11 +198,16 @@ async def test_who_died_in_it_is_followed_by_another_and_does_not_go_on(
     monkeypatch.setattr(job, "LEASE_SECONDS", 0.0)
     frozen, other = retention(database), retention(database)
     reached, free = asyncio.Event(), asyncio.Event()
+    steps: list[int] = []
+
+    async def went_on(connection: Any) -> int:
+        steps.append(1)
+        return 0
 
     async def freeze() -> bool:
         reached.set()
         await free.wait()
-        return bool(await frozen._step(lambda connection: connection.execute("SELECT no_such_function()")))
+        return await frozen._step(went_on) is not None
 
     monkeypatch.setattr(frozen, "_do", freeze)
     running = asyncio.create_task(frozen.once())
@@ -211,7 +216,7 @@ async def test_who_died_in_it_is_followed_by_another_and_does_not_go_on(
     free.set()
     assert await running
     ((holder, fresh),) = await fetch(database, "SELECT holder, ran_at > now() - interval '1 minute' FROM job")
-    assert (holder, fresh) == (None, True)
+    assert (holder, fresh, steps) == (None, True, [])
 
 
 async def test_a_lock_in_the_way_puts_it_off_and_it_is_tried_again(

@@ -1,6 +1,7 @@
 """`ocpi-hub trace` on the traces of messages that were really routed."""
 
 import asyncio
+import urllib.request
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from ocpi_modules import json
+from ocpi_modules.headers import authorization
 from ocpi_modules.message import PartyId
 from tests.hub.network import EMSP, Network, network
 from tests.support import objects
@@ -85,3 +87,13 @@ async def test_both_legs_are_shown_side_by_side(net: Network, hub: HubProcess) -
     nothing = await asyncio.to_thread(hub.run, "trace", "list", "--party", "FR/ABC")
     assert (nothing.returncode, nothing.stdout.count("\n")) == (0, 1)
     assert nothing.stdout.startswith("No trace of such a message is kept")
+
+
+def test_a_served_hub_writes_what_it_has_before_it_ends(hub: HubProcess) -> None:
+    token = hub.invite("CPO:NL/ABC")
+    asked = urllib.request.Request(hub.versions_url, headers={"Authorization": authorization(token)})
+    with hub.serving(), urllib.request.urlopen(asked, timeout=10) as answer:
+        assert answer.status == 200
+    (row,) = hub.json("trace", "list", "--module", "versions")
+    assert (row["route"], row["in"]["status_code"], row["out"]) == ("OwnModule", 1000, None)
+    assert hub.json("trace", "list", "--failed") == []
