@@ -1,9 +1,12 @@
 """transport_and_format, Broadcast Push."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
+from hub.db.engine import DatabaseAway
 from ocpi_modules import json
 from tests.hub.delivery.world import LOCATIONS, World, location, pushed, until, world
 from tests.hub.network import EMSP, HUB, Outage
@@ -145,6 +148,43 @@ async def test_without_a_database_a_broadcast_is_503_and_nothing_is_sent(hub_dat
         assert (answer.http_status, answer.status_code, answer.headers["retry-after"]) == (503, 3000, "5")
         here.net.seen_database.away = False
         assert await here.net.rows("SELECT * FROM kept_object") == []
+
+
+class FailingCommit(Outage):
+    """While `away`, everything in a transaction works but its commit: it is rolled back, and that is told only then."""
+
+    @asynccontextmanager
+    async def transaction(self, deadline: float | None = None) -> AsyncIterator[Any]:
+        async with self._database.connection(deadline) as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            yield connection
+            if self.away:
+                await transaction.rollback()
+                raise DatabaseAway("away at the commit")
+            await transaction.commit()
+
+
+@pytest.mark.rule("Q-04", "R-36")
+@pytest.mark.parametrize("kept_before", [False, True], ids=["a first push", "a later one"])
+async def test_a_broadcast_whose_commit_fails_is_neither_answered_1000_nor_told(
+    hub_database: FreshDatabase, kept_before: bool
+) -> None:
+    async with world(hub_database, wrap=FailingCommit) as here, here.delivering():
+        stored = ["L0", "L1"] if kept_before else ["L0"]
+        for id_ in stored:
+            await here.put(id_)
+        await until(lambda: len(pushed(here.net.emsp)) == len(stored))
+        here.net.seen_database.away = True
+        lost = location(last_updated="2026-03-01T12:10:00Z", name="lost")
+        answer = await here.net.call(here.net.cpo, "PUT", f"{LOCATIONS}/L1", lost)
+        assert (answer.http_status, answer.status_code, answer.headers.get("retry-after")) == (503, 3000, "5")
+        here.net.seen_database.away = False
+        await here.put("L2")
+        await until(lambda: len(pushed(here.net.emsp)) > len(stored))
+        assert [seen.target.rpartition("/")[2] for seen in pushed(here.net.emsp)] == [*stored, "L2"]
+        rows = await here.net.rows("SELECT key_folded, version FROM change_log ORDER BY seq")
+        assert [(row["key_folded"], row["version"]) for row in rows] == [(id_, 1) for id_ in (*stored, "L2")]
 
 
 @pytest.mark.rule("R-46")
