@@ -8,6 +8,7 @@ import typer
 from hub.command_line import diagnosis, platforms, serving, tell
 from hub.command_line.agreements import agreement_app
 from hub.command_line.arguments import Json
+from hub.command_line.cdrs import cdr_app
 from hub.command_line.delivery import delivery_app
 from hub.command_line.pulls import pull_app
 from hub.command_line.traces import trace_app
@@ -26,6 +27,7 @@ app.add_typer(agreement_app, name="agreement")
 app.add_typer(trace_app, name="trace")
 app.add_typer(pull_app, name="pull")
 app.add_typer(delivery_app, name="delivery")
+app.add_typer(cdr_app, name="cdr")
 app.command()(diagnosis.doctor)
 app.command()(serving.openapi)
 

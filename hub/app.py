@@ -12,6 +12,7 @@ from hub.admin.health import health_routes
 from hub.agreements import book as agreements
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
 from hub.background import Background
+from hub.clearing.guaranteed import GuaranteedDelivery
 from hub.clearing.journal import CdrJournal
 from hub.clearing.pages import CdrShelves
 from hub.clientinfo.status import ClientInfoStatus
@@ -129,10 +130,11 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     notes = LaterWrites(database)
     policy = Policy(DefaultPolicy(settings.default_policy), book, clock)
     objects = KeptObjects(database=database, clock=clock, later=later)
+    pushing = TracedDoor(client, traces, report=report)
     delivery = DeliveryWorker(
         store=PostgresStore(database),
         audience=Audience(directory, policy),
-        door=TracedDoor(client, traces, report=report),
+        door=pushing,
         alarm=_alarms.error,
     )
     crawl = Crawl(database=database, directory=directory, door=door, storing=Storing(database, objects), clock=clock)
@@ -145,14 +147,28 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     broadcast_push = BroadcastPushRoute(
         hub_party=settings.hub_party, database=database, objects=objects, clock=clock, told=told
     )
+    journal = CdrJournal(
+        database=database,
+        clock=clock,
+        public_url=settings.public_url,
+        later=later,
+        alarm=_alarms.error,
+        guaranteed=policy.guarantees,
+        wake=lambda: guaranteed.wake(),
+    )
+    guaranteed = GuaranteedDelivery(
+        database=database,
+        receivers=directory,
+        door=pushing,
+        journal=journal,
+        alarm=_alarms.error,
+    )
     route = PartyToPartyRoute(
         directory=directory,
         policy=policy,
         door=door,
         tickets=tickets,
-        cdrs=CdrJournal(
-            database=database, clock=clock, public_url=settings.public_url, later=later, alarm=_alarms.error
-        ),
+        cdrs=journal,
         notes=Notes(notes, clock),
         objects=objects,
         missed=MissedSessions(objects),
@@ -181,6 +197,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     def seen(platform: Platform) -> None:
         status.seen(platform)
         delivery.heard(platform)
+        guaranteed.heard(platform)
 
     handler = HubHandler(
         directory=directory,
@@ -209,6 +226,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "traces": writer.run,
             "retention": retention.run,
             "pulls": pulls.run,
+            "guaranteed cdrs": guaranteed.run,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }
     )

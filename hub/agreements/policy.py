@@ -95,6 +95,11 @@ class Policy:
             return found
         return DEFAULT_TERMS if self.open else None
 
+    def guarantees(self, cpo: PartyId, emsp: PartyId) -> bool:
+        """Whether the hub owns the delivery of CDRs between the two."""
+        terms = self.terms(cpo, emsp)
+        return terms is not None and terms.cdr_mode is CdrMode.guaranteed
+
     def partners(self) -> Iterator[tuple[PartyId, PartyId]]:
         """Every two parties between which an agreement holds now, in both orders."""
         now = self._clock()

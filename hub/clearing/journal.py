@@ -8,9 +8,12 @@
     UNDELIVERED  certainly not taken: refused or never sent       forwarded again
     IN_DOUBT     sent, answer unknown                             forwarded again; the receiver knows the CDR by its id
 
+Where the agreement says `guaranteed` the CPO is answered 1000 once the CDR is journalled, and `guaranteed.py` posts it until
+it is taken. This is opted in, because the specification asks clients not to queue.
+
 Another content under the same id is refused with 2001, whatever the state. Two posts at once are one attempt with one answer
 (`attempts`); in two processes the second waits on the identity row until the first has committed its journal entry and is then
-forwarded too, as a duplicate the receiver knows by the id. Only the CPO starts an attempt.
+forwarded too, as a duplicate the receiver knows by the id. Of a CDR that is not guaranteed only the CPO starts an attempt.
 """
 
 import secrets
@@ -21,13 +24,14 @@ from enum import StrEnum
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
-from hub.clearing import repository
+from hub.clearing import guaranteed_repository, repository
 from hub.clearing.attempts import Attempts
 from hub.clearing.canonical import HASH_VERSION, content_hash
 from hub.clearing.checks import CdrFacts, read_facts
 from hub.clearing.repository import Delivery
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.outcome import Delivered, Outcome, may_have_arrived
+from hub.delivery.verdict import reason_of
 from hub.objects.listed_repository import OWNER, CountChange, count_objects
 from ocpi_modules import envelope
 from ocpi_modules import headers as names
@@ -36,6 +40,7 @@ from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, ModuleID
 from ocpi_modules.status import InvalidParameters, NotAvailable, NotFound
 
+MOST_FINDINGS = 20
 Send = Callable[[], Awaitable[Outcome]]
 Relay = Callable[[Outcome], OcpiResponse]
 
@@ -63,7 +68,10 @@ class Located:
 
 
 class CdrJournal:
-    """`alarm(event, **fields)` tells the operator what a partner should never do."""
+    """`alarm(event, **fields)` tells the operator what a partner should never do.
+
+    `guaranteed(cpo, emsp)`: whether the hub owns the delivery between the two; `wake` tells that such a CDR came.
+    """
 
     def __init__(
         self,
@@ -73,22 +81,36 @@ class CdrJournal:
         public_url: str,
         later: Later,
         alarm: Callable[..., None],
+        guaranteed: Callable[[PartyId, PartyId], bool],
+        wake: Callable[[], None],
     ) -> None:
         self._database = database
         self._clock = clock
         self._endpoint = endpoint_url(public_url, ModuleID.cdrs, InterfaceRole.RECEIVER)
         self._later = later
         self._alarm = alarm
+        self._guaranteed = guaranteed
+        self._wake = wake
         self._attempts = Attempts()
 
     async def post(
-        self, request: OcpiRequest, sender: PartyId, receiver: PartyId, send: Send, relay: Relay, endpoint: str
+        self,
+        request: OcpiRequest,
+        sender: PartyId,
+        receiver: PartyId,
+        send: Send,
+        relay: Relay,
+        endpoint: str,
+        findings: tuple[str, ...] = (),
     ) -> OcpiResponse:
         """Journal, forward, record, answer. `endpoint` is the receiver's URL, against which a relative Location is read.
 
+        `findings` are what is odd about it: no reason against a forward, but the hub guarantees for nothing it would not take.
         Raises InvalidParameters (2001), NotAvailable (503, nothing was forwarded), and what `relay` raises.
         """
         facts, digest = read_facts(request.document, sender), content_hash(request.document)
+        if findings and self._guaranteed(sender, receiver):
+            raise InvalidParameters(" ".join(findings[:MOST_FINDINGS]))
 
         async def attempt() -> OcpiResponse:
             return await self._post(request, facts, digest, receiver, send, relay, endpoint)
@@ -109,8 +131,11 @@ class CdrJournal:
         delivery = await self._take(request, facts, digest, receiver)
         if delivery.state == CdrState.DELIVERED:
             return self._again(delivery, sender)
+        if delivery.guaranteed:
+            self._wake()
+            return self._acknowledged(delivery)
         outcome = await send()
-        await self._record(facts, outcome, _location(outcome, endpoint))
+        await self.record(facts.owner, facts.id_folded, outcome, location_of(outcome, endpoint))
         if isinstance(outcome, Delivered):
             response = relay(outcome)
             location = {names.LOCATION: self._url(delivery.reference)}
@@ -168,6 +193,10 @@ class CdrJournal:
                     await self._write(connection, request, facts, receiver, now)
                 else:
                     await self._check_same(connection, facts, digest)
+                if self._guaranteed(facts.owner, receiver):
+                    await guaranteed_repository.guarantee(
+                        connection, facts.owner, facts.id_folded, receiver, request.correlation_id
+                    )
                 return await self._delivery(connection, facts, receiver)
         except DatabaseAway:
             raise _away() from None
@@ -219,7 +248,7 @@ class CdrJournal:
             raise InvalidParameters(f"CDR {facts.id_folded} was sent before to {delivery.receiver}, not to {receiver}.")
         return delivery
 
-    async def _record(self, facts: CdrFacts, outcome: Outcome, location: str | None) -> None:
+    async def record(self, owner: PartyId, id_folded: str, outcome: Outcome, location: str | None) -> None:
         """Write down what became of the attempt; from memory, later, when PostgreSQL is away now."""
         state, now = state_of(outcome), self._clock()
         status, answer = (outcome.http_status, outcome.body) if isinstance(outcome, Delivered) else (None, None)
@@ -227,13 +256,14 @@ class CdrJournal:
         async def write(connection: Any) -> None:
             await repository.record_attempt(
                 connection,
-                facts.owner,
-                facts.id_folded,
+                owner,
+                id_folded,
                 state,
                 now,
                 location=location,
                 http_status=status,
                 answer=answer,
+                reason=reason_of(outcome),
             )
 
         try:
@@ -248,6 +278,11 @@ class CdrJournal:
         headers[names.LOCATION] = self._url(delivery.reference)
         return OcpiResponse(200, delivery.answer or b"", headers)
 
+    def _acknowledged(self, delivery: Delivery) -> OcpiResponse:
+        """The hub's own 1000: FROM is the hub's business, the Location leads to the journal."""
+        headers = {names.LOCATION: self._url(delivery.reference)}
+        return envelope.success(now=self._clock(), http_status=201, headers=headers)
+
     def _url(self, reference: str) -> str:
         return f"{self._endpoint}/{reference}"
 
@@ -259,7 +294,7 @@ def state_of(outcome: Outcome) -> CdrState:
     return CdrState.IN_DOUBT if may_have_arrived(outcome) else CdrState.UNDELIVERED
 
 
-def _location(outcome: Outcome, endpoint: str) -> str | None:
+def location_of(outcome: Outcome, endpoint: str) -> str | None:
     """The receiver's URL of its CDR; a relative one follows its endpoint (D-21).
 
     None also for one that leads to another host: the receiver's token goes nowhere else (S-26, S-27).

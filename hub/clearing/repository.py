@@ -26,6 +26,7 @@ class Delivery:
     location: str | None
     http_status: int | None
     answer: bytes | None
+    guaranteed: bool
 
 
 async def claim_identity(
@@ -104,7 +105,7 @@ async def insert_delivery(
 async def find_delivery(connection: Any, owner: PartyId, id_folded: str) -> Delivery | None:
     """The delivery of one CDR."""
     row = await connection.fetchrow(
-        "SELECT owner, id_folded, receiver, state, reference, location, http_status, answer FROM cdr_delivery "
+        "SELECT owner, id_folded, receiver, state, reference, location, http_status, answer, guaranteed FROM cdr_delivery "
         "WHERE owner = $1 AND id_folded = $2",
         str(owner),
         id_folded,
@@ -115,7 +116,7 @@ async def find_delivery(connection: Any, owner: PartyId, id_folded: str) -> Deli
 async def find_delivery_by_reference(connection: Any, reference: str) -> Delivery | None:
     """The delivery behind a Location of ours."""
     row = await connection.fetchrow(
-        "SELECT owner, id_folded, receiver, state, reference, location, http_status, answer FROM cdr_delivery "
+        "SELECT owner, id_folded, receiver, state, reference, location, http_status, answer, guaranteed FROM cdr_delivery "
         "WHERE reference = $1",
         reference,
     )
@@ -132,10 +133,11 @@ async def record_attempt(
     location: str | None = None,
     http_status: int | None = None,
     answer: bytes | None = None,
+    reason: str = "",
 ) -> None:
     """What one attempt led to. DELIVERED is final: a later, slower attempt does not undo it."""
     await connection.execute(
-        "UPDATE cdr_delivery SET state = $3, changed_at = $4, location = $5, http_status = $6, answer = $7, "
+        "UPDATE cdr_delivery SET state = $3, changed_at = $4, location = $5, http_status = $6, answer = $7, last_error = $8, "
         "attempts = attempts + 1 WHERE owner = $1 AND id_folded = $2 AND state <> 'DELIVERED'",
         str(owner),
         id_folded,
@@ -144,6 +146,7 @@ async def record_attempt(
         location,
         http_status,
         answer,
+        reason,
     )
 
 

@@ -58,4 +58,11 @@ class CdrDelivery(Table, table=True):
     http_status: int | None = None
     answer: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     attempts: int = 0
+    guaranteed: bool = False
+    """The hub acknowledged it and posts it until it is taken; otherwise only its CPO starts an attempt."""
+    next_attempt_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    """Of a guaranteed one; null: refused too often, until its CPO or an operator asks again."""
+    refusals: int = 0
+    correlation_id: str = ""
+    last_error: str = ""
     changed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))

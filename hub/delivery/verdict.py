@@ -67,6 +67,17 @@ def judge(outcome: Outcome, method: Method) -> Verdict:
             return Failed(outcome.reason, retry_after=outcome.retry_after)
 
 
+def reason_of(outcome: Outcome) -> str:
+    """Why an attempt to POST was in vain, as a sentence; empty when it was not."""
+    match judge(outcome, Method.POST):
+        case Taken():
+            return ""
+        case Passed():
+            return "The receiver does not offer this module."
+        case Rejected(reason) | Failed(reason):
+            return reason
+
+
 def _refused(outcome: Refused, method: Method) -> Verdict:
     if method is Method.DELETE and outcome.http_status == 404:
         return Taken()

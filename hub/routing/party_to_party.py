@@ -67,6 +67,7 @@ class Cdrs(Protocol):
         send: Callable[[], Awaitable[Outcome]],
         relay: Callable[[Outcome], OcpiResponse],
         endpoint: str,
+        findings: tuple[str, ...] = (),
     ) -> OcpiResponse: ...
 
     async def locate(self, reference: str, askers: Collection[PartyId]) -> Located: ...
@@ -225,6 +226,7 @@ class PartyToPartyRoute:
             send=lambda: self._send_if_connected(forward, message),
             relay=lambda outcome: relay(outcome, asker=forward.sender, receiver=forward.receiver),
             endpoint=_endpoint(forward),
+            findings=forward.findings,
         )
 
     async def _send_if_connected(self, forward: Forward, message: RoutedMessage) -> Outcome:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Pair, Policy, Terms
+from hub.clearing.guaranteed import GuaranteedDelivery
 from hub.clearing.journal import CdrJournal
 from hub.clearing.pages import CdrShelves
 from hub.db.engine import Database, DatabaseAway, open_pool
@@ -199,6 +200,8 @@ class Network:
     policy: Book
     delivery: DeliveryWorker
     """Delivers only while a test runs it."""
+    guaranteed: GuaranteedDelivery
+    """Likewise."""
     cpo: Partner
     emsp: Partner
     reached: list[tuple[str, bool]]
@@ -295,12 +298,27 @@ async def network(
         objects = KeptObjects(later=later, **shared)
         book = Book()
         allowed = Policy(policy, book, lambda: time[0])
+        journal = CdrJournal(
+            later=later,
+            alarm=alarm,
+            public_url=url,
+            guaranteed=allowed.guarantees,
+            wake=lambda: guaranteed.wake(),
+            **shared,
+        )
+        guaranteed = GuaranteedDelivery(
+            database=seen_database,
+            receivers=directory,
+            door=TracedDoor(client, traces, deadlines=deadlines, report=report),
+            journal=journal,
+            alarm=alarm,
+        )
         route = PartyToPartyRoute(
             directory=directory,
             policy=allowed,
             door=door,
             tickets=tickets,
-            cdrs=CdrJournal(later=later, alarm=alarm, public_url=url, **shared),
+            cdrs=journal,
             objects=objects,
             notes=Notes(notes, shared["clock"]),
             missed=MissedSessions(objects),
@@ -359,6 +377,7 @@ async def network(
             keys,
             book,
             delivery,
+            guaranteed,
             cpo,
             emsp,
             reached,

@@ -1,0 +1,182 @@
+"""Posts the CDRs whose delivery the hub owns until their receivers take them (promises section 2, `guaranteed`).
+
+What is due stands in the database. Every process takes some of it for as long as an attempt may last: after a kill another goes
+on. A receiver that fails rests in the memory of each process; a CDR that is refused three times waits for its CPO or an operator.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from hub.clearing import guaranteed_repository as repository
+from hub.clearing.guaranteed_repository import Due
+from hub.clearing.journal import location_of
+from hub.db.engine import Database, DatabaseAway
+from hub.delivery import backoff
+from hub.delivery.outcome import Outcome
+from hub.delivery.send import DoorOut, RoutedMessage
+from hub.delivery.verdict import Failed, Passed, Rejected, Taken, judge, reason_of
+from hub.objects.pages import party_of
+from hub.parties.platforms import Platform
+from ocpi_modules.message import PartyId
+from ocpi_modules.spec import InterfaceRole, Method, ModuleID
+
+POLL_SECONDS = 1.0
+CLAIM_SECONDS = 60.0
+"""Longer than a push may take: who claimed it is dead, or has told."""
+AT_ONCE = 16
+_log = structlog.get_logger("hub.clearing")
+
+
+class Receivers(Protocol):
+    """The directory, as far as it is in memory."""
+
+    def platforms(self) -> Iterable[Platform]: ...
+
+
+class Journal(Protocol):
+    """Where the outcome of an attempt is recorded."""
+
+    async def record(self, owner: PartyId, id_folded: str, outcome: Outcome, location: str | None) -> None: ...
+
+
+@dataclass
+class Rest:
+    """A receiver that fails; times are readings of a monotonic clock."""
+
+    since: float
+    until: float = 0.0
+    failures: int = 0
+
+
+class GuaranteedDelivery:
+    """One per process. `run` delivers until it is cancelled."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        receivers: Receivers,
+        door: DoorOut,
+        journal: Journal,
+        alarm: Callable[..., None],
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._receivers = receivers
+        self._door = door
+        self._journal = journal
+        self._alarm = alarm
+        self._clock = clock
+        self._chance = chance
+        self._resting: dict[str, Rest] = {}
+        self._woken = asyncio.Event()
+
+    # Callbacks: they never wait
+
+    def wake(self) -> None:
+        """A CDR was journalled."""
+        self._woken.set()
+
+    def heard(self, platform: Platform) -> None:
+        """A platform called: what it is owed may be tried at once (Q-01)."""
+        if self._resting:
+            for party in platform.party_ids:
+                self._resting.pop(str(party), None)
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        while True:
+            try:
+                busy = await self.round()
+            except DatabaseAway as away:
+                busy = False
+                _log.warning("cdrs_not_delivered", reason=str(away))
+            if not busy:
+                await self._rest()
+
+    async def round(self) -> bool:
+        """Try what is due, at most AT_ONCE; False when there was nothing. Raises DatabaseAway."""
+        platforms = self._within_reach()
+        if not platforms:
+            return False
+        async with self._database.transaction() as connection:
+            due = await repository.claim_due(connection, list(platforms), CLAIM_SECONDS, AT_ONCE)
+        if due:
+            async with asyncio.TaskGroup() as group:
+                for one in due:
+                    group.create_task(self._deliver(one, platforms[one.receiver]))
+        return bool(due)
+
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._woken.wait()
+        self._woken.clear()
+
+    def _within_reach(self) -> dict[str, Platform]:
+        now = self._clock()
+        return {
+            str(party): platform
+            for platform in self._receivers.platforms()
+            if platform.connected
+            for party in platform.party_ids
+            if str(party) not in self._resting or now >= self._resting[str(party)].until
+        }
+
+    async def _deliver(self, due: Due, platform: Platform) -> None:
+        """Whatever happens, the claim ends some time and the CDR is due again."""
+        owner, receiver = party_of(due.owner), party_of(due.receiver)
+        outcome = await self._door.send(_message(due, owner, receiver), platform, push=True)
+        endpoint = platform.endpoint(ModuleID.cdrs, InterfaceRole.RECEIVER) or ""
+        await self._journal.record(owner, due.id_folded, outcome, location_of(outcome, endpoint))
+        match judge(outcome, Method.POST):
+            case Taken():
+                self._resting.pop(due.receiver, None)
+            case Rejected() | Passed():
+                await self._refused(due, reason_of(outcome))
+            case Failed() as failed:
+                await self._failed(due, failed)
+
+    async def _refused(self, due: Due, reason: str) -> None:
+        refusals = due.refusals + 1
+        seconds = backoff.object_delay(refusals, self._chance())
+        await self._put_off(due, seconds, refusals)
+        if seconds is None:
+            self._alarm("cdr refused", owner=due.owner, id=due.id_folded, receiver=due.receiver, reason=reason)
+
+    async def _failed(self, due: Due, failed: Failed) -> None:
+        now = self._clock()
+        rest = self._resting.setdefault(due.receiver, Rest(now))
+        if now >= rest.until:  # not the same failure, seen by another CDR
+            rest.failures += 1
+            delay = backoff.destination_delay(rest.failures, now - rest.since, self._chance(), failed.retry_after)
+            rest.until = now + delay
+        await self._put_off(due, 0.0, due.refusals)
+
+    async def _put_off(self, due: Due, seconds: float | None, refusals: int) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                await repository.put_off(connection, due, seconds, refusals)
+        except DatabaseAway:
+            _log.warning("cdr_claim_runs_out", owner=due.owner, seconds=CLAIM_SECONDS)
+
+
+def _message(due: Due, owner: PartyId, receiver: PartyId) -> RoutedMessage:
+    """The CPO's own bytes, FROM = the CPO (R-11)."""
+    return RoutedMessage(
+        method=Method.POST,
+        module=ModuleID.cdrs,
+        interface=InterfaceRole.RECEIVER,
+        to=receiver,
+        sender=owner,
+        body=due.body,
+        correlation_id=due.correlation_id,
+    )

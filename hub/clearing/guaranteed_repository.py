@@ -1,0 +1,95 @@
+"""SQL of CDRs whose delivery the hub owns; each function is one statement. Times are the database's own clock (Q-06)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ocpi_modules.message import PartyId
+
+
+@dataclass(frozen=True)
+class Due:
+    """A CDR to be posted now."""
+
+    owner: str
+    id_folded: str
+    receiver: str
+    refusals: int
+    correlation_id: str
+    body: bytes
+
+
+async def guarantee(connection: Any, owner: PartyId, id_folded: str, receiver: PartyId, correlation_id: str) -> None:
+    """From now on the hub delivers this CDR; one that was given up is tried again."""
+    await connection.execute(
+        "UPDATE cdr_delivery SET guaranteed = true, next_attempt_at = coalesce(next_attempt_at, clock_timestamp()), "
+        "refusals = CASE WHEN next_attempt_at IS NULL THEN 0 ELSE refusals END, "
+        "correlation_id = CASE correlation_id WHEN '' THEN $4 ELSE correlation_id END "
+        "WHERE owner = $1 AND id_folded = $2 AND receiver = $3 AND state <> 'DELIVERED'",
+        str(owner),
+        id_folded,
+        str(receiver),
+        correlation_id,
+    )
+
+
+async def claim_due(connection: Any, receivers: Sequence[str], seconds: float, limit: int) -> list[Due]:
+    """Take what is due for these receivers; nobody else takes it for `seconds`. An original goes before its credit."""
+    rows = await connection.fetch(
+        "WITH due AS (SELECT own.owner, own.id_folded, cdr.body FROM cdr_delivery AS own "
+        "JOIN cdr_identity AS identity USING (owner, id_folded) "
+        "JOIN cdr ON (cdr.owner, cdr.id_folded, cdr.received_at) = (own.owner, own.id_folded, identity.received_at) "
+        "LEFT JOIN cdr_delivery AS original ON (original.owner, original.id_folded) = (own.owner, cdr.credit_reference_id) "
+        "WHERE own.guaranteed AND own.state <> 'DELIVERED' AND own.next_attempt_at <= clock_timestamp() "
+        "AND own.receiver = ANY($1::text[]) AND coalesce(original.state, 'DELIVERED') = 'DELIVERED' "
+        "ORDER BY own.next_attempt_at LIMIT $3 FOR UPDATE OF own SKIP LOCKED) "
+        "UPDATE cdr_delivery AS own SET next_attempt_at = clock_timestamp() + $2 * interval '1 second' FROM due "
+        "WHERE (own.owner, own.id_folded) = (due.owner, due.id_folded) "
+        "RETURNING own.owner, own.id_folded, own.receiver, own.refusals, own.correlation_id, due.body",
+        receivers,
+        seconds,
+        limit,
+    )
+    return [Due(**dict(row)) for row in rows]
+
+
+async def put_off(connection: Any, due: Due, seconds: float | None, refusals: int) -> None:
+    """When it is tried next; None: not before somebody asks."""
+    await connection.execute(
+        "UPDATE cdr_delivery SET next_attempt_at = clock_timestamp() + $3 * interval '1 second', refusals = $4 "
+        "WHERE owner = $1 AND id_folded = $2",
+        due.owner,
+        due.id_folded,
+        seconds,
+        refusals,
+    )
+
+
+async def list_deliveries(
+    connection: Any, states: Sequence[str], owner: str | None, receiver: str | None, limit: int
+) -> list[Any]:
+    """Where CDRs stand, the one that changed last first."""
+    return list(
+        await connection.fetch(
+            "SELECT own.owner, own.id_folded, own.receiver, own.state, own.guaranteed, own.attempts, own.changed_at, "
+            "own.next_attempt_at, own.last_error FROM cdr_delivery AS own WHERE own.state = ANY($1::text[]) "
+            "AND ($2::text IS NULL OR own.owner = $2) AND ($3::text IS NULL OR own.receiver = $3) "
+            "ORDER BY own.changed_at DESC, own.owner, own.id_folded LIMIT $4",
+            states,
+            owner,
+            receiver,
+            limit,
+        )
+    )
+
+
+async def retry(connection: Any, owner: PartyId, id_folded: str) -> str | None:
+    """Post it now, and again until it is taken; the state it was in, None when there is no such CDR."""
+    state: str | None = await connection.fetchval(
+        "UPDATE cdr_delivery SET guaranteed = guaranteed OR state <> 'DELIVERED', refusals = 0, "
+        "next_attempt_at = CASE WHEN state <> 'DELIVERED' THEN clock_timestamp() END "
+        "WHERE owner = $1 AND id_folded = $2 RETURNING state",
+        str(owner),
+        id_folded,
+    )
+    return state

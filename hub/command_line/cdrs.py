@@ -1,0 +1,82 @@
+"""cdr ...: which CDRs reached nobody, and posting one again."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hub.command_line import arguments, databases, tell
+from hub.command_line.arguments import Json
+from hub.command_line.tell import CommandFailed
+
+if TYPE_CHECKING:
+    from hub.settings import Settings
+
+MOST_ROWS = 1000
+cdr_app = typer.Typer(no_args_is_help=True, help="CDRs on their way.")
+
+
+@cdr_app.command("list")
+def cdr_list(
+    state: Annotated[
+        list[str] | None, typer.Option(help="One state; may be repeated; all but DELIVERED when left out.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Only those of this CPO: NL/ABC.")] = None,
+    receiver: Annotated[str | None, typer.Option(help="Only those for this eMSP: DE/XYZ.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="At most so many.")] = 100,
+    json: Json = False,
+) -> None:
+    """Where CDRs stand, the one that changed last first."""
+    from hub.clearing.journal import CdrState
+
+    states = state or [known for known in CdrState if known is not CdrState.DELIVERED]
+    unknown = [name for name in states if name not in tuple(CdrState)]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]} is no state of a CDR; there are {', '.join(CdrState)}.")
+    parties = [str(arguments.party(text)) if text else None for text in (owner, receiver)]
+
+    async def work(settings: "Settings") -> list[dict[str, Any]]:
+        from hub.clearing import guaranteed_repository as repository
+
+        async with databases.opened(settings) as database, database.connection() as connection:
+            rows = await repository.list_deliveries(connection, states, parties[0], parties[1], limit)
+        return [_row(row) for row in rows]
+
+    tell.listed(work, json, "Every CDR was delivered.")
+
+
+@cdr_app.command("retry")
+def cdr_retry(
+    cdr_id: Annotated[str, typer.Argument(help="The id of the CDR.")],
+    owner: Annotated[str, typer.Option(help="The CPO that owns it: NL/ABC.")],
+    json: Json = False,
+) -> None:
+    """Post a CDR that was not delivered to its receiver again, until it is taken."""
+    party = arguments.party(owner)
+
+    async def work(settings: "Settings") -> dict[str, Any]:
+        from hub.clearing import guaranteed_repository as repository
+        from hub.clearing.journal import CdrState
+
+        async with databases.opened(settings) as database, database.transaction() as connection:
+            state = await repository.retry(connection, party, cdr_id.upper())
+        if state is None:
+            raise CommandFailed(f"There is no CDR {cdr_id} of {party}; `ocpi-hub cdr list` shows those on their way.")
+        if state == CdrState.DELIVERED:
+            raise CommandFailed(f"CDR {cdr_id} of {party} was delivered already; nothing is sent twice.")
+        return {"owner": str(party), "id": cdr_id.upper()}
+
+    tell.done(work, json, f"The serving hub posts CDR {cdr_id} of {party} until it is taken.")
+
+
+def _row(row: Any) -> dict[str, Any]:
+    return {
+        "owner": row["owner"],
+        "id": row["id_folded"],
+        "receiver": row["receiver"],
+        "state": row["state"],
+        "guaranteed": row["guaranteed"],
+        "attempts": row["attempts"],
+        "changed_at": row["changed_at"].isoformat(),
+        "next_attempt_at": row["next_attempt_at"].isoformat() if row["next_attempt_at"] else None,
+        "last_error": row["last_error"],
+    }

@@ -1,0 +1,189 @@
+"""CDRs whose delivery the hub owns (promises section 2, `guaranteed`): acknowledged when journalled, posted until taken."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from hub.agreements.policy import CdrMode, Terms
+from hub.clearing import guaranteed_repository as repository
+from hub.clearing.guaranteed import AT_ONCE, CLAIM_SECONDS, GuaranteedDelivery
+from hub.delivery.send import Deadlines
+from tests.hub.clearing.test_journal import POST, REFUSED, cdr, states, taken
+from tests.hub.network import CPO, EMSP, Network, eventually, network
+from tests.support.postgres import FreshDatabase
+
+DUE_NOW = "UPDATE cdr_delivery SET next_attempt_at = now() - interval '1 second' WHERE next_attempt_at IS NOT NULL"
+
+
+@pytest.fixture
+async def net(hub_database: FreshDatabase) -> AsyncIterator[Network]:
+    async with network(hub_database, deadlines=Deadlines(direct=0.5, push=0.5)) as built:
+        built.emsp.answer = taken
+        built.policy.replace({frozenset((CPO, EMSP)): Terms(cdr_mode=CdrMode.guaranteed)})
+        yield built
+
+
+@asynccontextmanager
+async def delivering(worker: GuaranteedDelivery) -> AsyncIterator[None]:
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def execute(net: Network, statement: str) -> None:
+    async with net.database.transaction() as connection:
+        await connection.execute(statement)
+
+
+async def bodies(net: Network) -> list[bytes]:
+    return [seen.body for seen in net.emsp.seen if seen.method == "POST"]
+
+
+@pytest.mark.promise("Q-01")
+async def test_a_guaranteed_cdr_is_acknowledged_while_its_receiver_is_away_and_posted_when_it_is_back(
+    net: Network,
+) -> None:
+    net.emsp.answer = lambda seen: None
+    answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (answer.http_status, answer.status_code) == (201, 1000)
+    assert answer.headers["location"].startswith(net.public_url)
+    async with delivering(net.guaranteed):
+        await eventually(lambda: net.emsp.seen)
+        net.emsp.answer = taken
+        net.guaranteed.heard(net.directory.known_platform_of(EMSP))
+        await eventually(lambda: len(net.emsp.seen) >= 2, 10)
+        while await states(net) != ["DELIVERED"]:
+            await asyncio.sleep(0.01)
+    seen = net.emsp.seen[-1]
+    assert (seen.body, seen.routing, seen.headers["x-correlation-id"]) == (cdr(), ("DE*MSP", "NL*CPO"), "corr-1")
+    assert set(await bodies(net)) == {cdr()}
+
+
+async def test_a_guaranteed_cdr_leaves_only_after_its_acknowledgement_is_committed_and_only_once(net: Network) -> None:
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    again = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (again.status_code, net.emsp.seen) == (1000, [])
+    assert await net.guaranteed.round()
+    assert (await states(net), len(net.emsp.seen)) == (["DELIVERED"], 1)
+    assert not await net.guaranteed.round()
+    answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (answer.http_status, answer.status_code, len(net.emsp.seen)) == (200, 1000, 1)
+
+
+@pytest.mark.rule("D-22", "D-01")
+async def test_another_content_is_refused_as_ever(net: Network) -> None:
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    answer = await net.call(net.cpo, "POST", POST, cdr(currency="SEK"), to=EMSP)
+    assert (answer.status_code, net.alarms) == (2001, ["cdr changed"])
+
+
+@pytest.mark.rule("R-53")
+async def test_the_hub_guarantees_for_no_cdr_it_would_not_take(net: Network) -> None:
+    answer = await net.call(net.cpo, "POST", POST, cdr(currency="EURO"), to=EMSP)
+    assert answer.status_code == 2001
+    assert "currency must be" in answer.message
+    assert await net.rows("SELECT * FROM cdr_identity") == []
+
+
+@pytest.mark.promise("Q-08")
+async def test_a_refused_cdr_is_given_up_with_an_alarm_and_goes_again_when_it_is_posted_again(net: Network) -> None:
+    net.emsp.answer = lambda seen: (200, {}, REFUSED)
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    for _ in range(3):
+        await execute(net, DUE_NOW)
+        assert await net.guaranteed.round()
+    await execute(net, DUE_NOW)
+    assert not await net.guaranteed.round()
+    assert (net.alarms, await states(net), len(net.emsp.seen)) == (["cdr refused"], ["UNDELIVERED"], 3)
+    [row] = await net.rows("SELECT last_error FROM cdr_delivery")
+    assert "2001" in row["last_error"]
+    net.emsp.answer = taken
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert await net.guaranteed.round()
+    assert await states(net) == ["DELIVERED"]
+
+
+@pytest.mark.promise("Q-08")
+async def test_a_refused_cdr_holds_nobody_up(net: Network) -> None:
+    net.emsp.answer = lambda seen: (200, {}, REFUSED) if b"CDR1" in seen.body else taken(seen)
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    await net.call(net.cpo, "POST", POST, cdr(id="CDR2"), to=EMSP)
+    assert await net.guaranteed.round()
+    assert await states(net) == ["UNDELIVERED", "DELIVERED"]
+
+
+@pytest.mark.promise("Q-01", "Q-10")
+async def test_a_failing_receiver_is_left_in_peace_until_it_calls(net: Network) -> None:
+    net.emsp.answer = lambda seen: None
+    for number in range(4):
+        await net.call(net.cpo, "POST", POST, cdr(id=f"CDR{number}"), to=EMSP)
+    assert await net.guaranteed.round()
+    first = len(net.emsp.seen)
+    assert first == 4
+    assert not await net.guaranteed.round()
+    assert len(net.emsp.seen) == first
+    net.emsp.answer = taken
+    net.guaranteed.heard(net.directory.known_platform_of(EMSP))
+    assert await net.guaranteed.round()
+    assert await states(net) == ["DELIVERED"] * 4
+
+
+async def test_an_original_goes_before_its_credit(net: Network) -> None:
+    net.emsp.answer = lambda seen: (200, {}, REFUSED)
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    credit = cdr(id="CDR1-C", credit=True, credit_reference_id="CDR1")
+    assert (await net.call(net.cpo, "POST", POST, credit, to=EMSP)).status_code == 1000
+    assert await net.guaranteed.round()
+    assert await bodies(net) == [cdr()]
+    net.emsp.answer = taken
+    await execute(net, DUE_NOW)
+    while await net.guaranteed.round():
+        pass
+    assert await bodies(net) == [cdr(), cdr(), credit]
+
+
+@pytest.mark.promise("Q-12")
+async def test_two_processes_never_post_one_cdr_at_the_same_time(net: Network) -> None:
+    for number in range(AT_ONCE * 2):
+        await net.call(net.cpo, "POST", POST, cdr(id=f"CDR{number}"), to=EMSP)
+
+    async def claimed() -> list[str]:
+        async with net.database.transaction() as connection:
+            due = await repository.claim_due(connection, [str(EMSP)], CLAIM_SECONDS, AT_ONCE)
+        return [one.id_folded for one in due]
+
+    one, other = await asyncio.gather(claimed(), claimed())
+    assert (len(one), len(other), set(one) & set(other)) == (AT_ONCE, AT_ONCE, set())
+    assert await claimed() == []
+    await execute(net, DUE_NOW)
+    assert len(await claimed()) == AT_ONCE
+
+
+async def test_a_transparent_cdr_is_never_posted_by_the_hub(net: Network) -> None:
+    net.policy.replace({})
+    net.emsp.answer = lambda seen: (200, {}, REFUSED)
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert not await net.guaranteed.round()
+    assert len(net.emsp.seen) == 1
+    async with net.database.transaction() as connection:
+        assert await repository.retry(connection, CPO, "CDR1") == "UNDELIVERED"
+    net.emsp.answer = taken
+    assert await net.guaranteed.round()
+    assert await states(net) == ["DELIVERED"]
+
+
+async def test_a_receiver_that_offers_no_cdrs_is_told_to_the_operator(net: Network) -> None:
+    async with net.database.transaction() as connection:
+        await connection.execute("DELETE FROM endpoint WHERE module = 'cdrs'")
+        await connection.execute("UPDATE platform SET revision = revision + 1")
+    await net.directory.refresh()
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    for _ in range(3):
+        await execute(net, DUE_NOW)
+        await net.guaranteed.round()
+    assert (net.alarms, await states(net)) == (["cdr refused"], ["UNDELIVERED"])
