@@ -138,7 +138,8 @@ async def record_attempt(
     """What one attempt led to. DELIVERED is final: a later, slower attempt does not undo it."""
     await connection.execute(
         "UPDATE cdr_delivery SET state = $3, changed_at = $4, location = $5, http_status = $6, answer = $7, last_error = $8, "
-        "attempts = attempts + 1 WHERE owner = $1 AND id_folded = $2 AND state <> 'DELIVERED'",
+        "attempts = attempts + 1, next_attempt_at = CASE WHEN $3 <> 'DELIVERED' THEN next_attempt_at END "
+        "WHERE owner = $1 AND id_folded = $2 AND state <> 'DELIVERED'",
         str(owner),
         id_folded,
         state,

@@ -39,6 +39,8 @@ def hub(hub_database: FreshDatabase, tmp_path: Path) -> HubProcess:
         (["agreement", "set", "--cpo", "NL/ABC", "--emsp", "DE/XYZ", "--from", "soon"], "valid_from: soon is no UTC"),
         (["agreement", "set", "--cpo", "NL/ABC", "--emsp", "DE/XYZ", "--cdr-mode", "x"], "transparent or guaranteed"),
         (["agreement", "export", "--format", "xml"], "write json or csv"),
+        (["cdr", "list", "--state", "LOST"], "LOST is no state of a CDR"),
+        (["cdr", "retry", "CDR1", "--owner", "NL"], "NL/ABC"),
         (["serve", "--workers", "0"], "--workers"),
     ],
 )
@@ -60,6 +62,7 @@ def test_misuse_is_exit_code_2_with_the_way_out(hub: HubProcess, arguments: list
         (["agreement", "import", "/nowhere"], "/nowhere cannot be read"),
         (["pull", "start", "--party", "NL/ABC"], "NL*ABC is not registered here"),
         (["pull", "start", "--party", "NL/ABC", "--module", "cdrs"], "cdrs comes with the pushes of its owner"),
+        (["cdr", "retry", "CDR1", "--owner", "NL/ABC"], "There is no CDR CDR1 of NL*ABC"),
         (["invite", "--party", "CPO:NL/HUB"], "the hub's own party"),
         (["trace", "show", "none"], "No trace of such a message is kept"),
         (["openapi", "--output", "/dev/null"], "/dev/null cannot be written to"),

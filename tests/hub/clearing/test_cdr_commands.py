@@ -1,0 +1,39 @@
+"""`ocpi-hub cdr`: what an operator sees of CDRs on their way, and posting one again."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub.clearing.test_journal import POST, REFUSED, cdr, taken
+from tests.hub.network import EMSP, Network, network
+from tests.support.hub_process import HubProcess
+from tests.support.postgres import FreshDatabase
+
+
+@pytest.fixture
+async def net(hub_database: FreshDatabase) -> AsyncIterator[Network]:
+    async with network(hub_database) as built:
+        built.emsp.answer = lambda seen: (200, {}, REFUSED)
+        yield built
+
+
+async def test_an_undelivered_cdr_is_listed_with_its_reason_and_posted_again_on_request(
+    net: Network, hub_database: FreshDatabase, tmp_path: Path
+) -> None:
+    hub = HubProcess(tmp_path, hub_database.app_dsn, hub_database.owner_dsn)
+    assert hub.json("cdr", "list") == []
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    [row] = hub.json("cdr", "list", "--owner", "NL/CPO")
+    assert (row["id"], row["receiver"], row["state"], row["attempts"]) == ("CDR1", "DE*MSP", "UNDELIVERED", 1)
+    assert (row["guaranteed"], row["next_attempt_at"]) == (False, None)
+    assert "OCPI 2001: no" in row["last_error"]
+    assert hub.json("cdr", "list", "--owner", "NL/ABC") == hub.json("cdr", "list", "--state", "DELIVERED") == []
+    assert hub.json("cdr", "retry", "cdr1", "--owner", "NL/CPO") == {"owner": "NL*CPO", "id": "CDR1"}
+    net.emsp.answer = taken
+    assert await net.guaranteed.round()
+    [row] = hub.json("cdr", "list", "--state", "DELIVERED", "--receiver", "DE/MSP")
+    assert (row["state"], row["last_error"], row["next_attempt_at"]) == ("DELIVERED", "", None)
+    again = hub.run("cdr", "retry", "CDR1", "--owner", "NL/CPO")
+    assert again.returncode == 1
+    assert "was delivered already" in again.stderr
