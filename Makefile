@@ -6,8 +6,9 @@ ONLY ?=
 REQUESTS ?= 100000
 SEED ?= 1
 SEEDS ?= 10000
+KILLS ?= 25
 
-.PHONY: demo test lint bench openapi coverage-of-rules mutants fuzz simulate lock clean
+.PHONY: demo test lint bench openapi coverage-of-rules mutants fuzz simulate faults lock clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/ocpi-hub demo $(DEMO_ARGS)
@@ -37,6 +38,9 @@ fuzz: $(VENV)/.installed
 
 simulate: $(VENV)/.installed
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+faults: $(VENV)/.installed
+	@$(BIN)/python -m tests.faults --kills $(KILLS) $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

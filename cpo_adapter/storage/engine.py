@@ -40,7 +40,7 @@ class Database:
             "idle_in_transaction_session_timeout": str(2 * milliseconds),
         }
         pool = asyncpg.create_pool(
-            dsn, min_size=1, max_size=max_size, timeout=CONNECT_SECONDS, command_timeout=DEADLINE_SECONDS,
+            dsn, min_size=0, init_size=1, max_size=max_size, timeout=CONNECT_SECONDS, command_timeout=DEADLINE_SECONDS,
             reset=_keep_as_it_is, server_settings=settings,
         )  # fmt: skip
         try:

@@ -24,12 +24,11 @@ class DatabaseAway(Exception):
     """PostgreSQL is away or too slow: answer 503. If it was raised at the end of a transaction, it may be committed."""
 
 
-async def open_pool(
-    dsn: str, *, min_size: int = 1, max_size: int = 10, application_name: str, role: str | None = None
-) -> asyncpg.Pool:
+async def open_pool(dsn: str, *, max_size: int = 10, application_name: str, role: str | None = None) -> asyncpg.Pool:
     """A pool without a reset query (measured: a third of a single-row write), so nothing may SET beyond its transaction.
 
     `role` is taken on at once, whoever logs in: an owner or superuser gets no more rights than the application has.
+    One connection is opened now; the pool keeps none up by itself: its upkeep fails aloud while PostgreSQL is away.
     The statement and idle timeouts are the server's, for the case that we freeze. Raises DatabaseAway.
     """
     milliseconds = str(int(DEADLINE_SECONDS * 1000))
@@ -41,7 +40,7 @@ async def open_pool(
     if role is not None:
         settings["role"] = role
     pool = asyncpg.create_pool(
-        dsn, min_size=min_size, max_size=max_size, timeout=CONNECT_SECONDS, command_timeout=DEADLINE_SECONDS,
+        dsn, min_size=0, init_size=1, max_size=max_size, timeout=CONNECT_SECONDS, command_timeout=DEADLINE_SECONDS,
         reset=_keep_as_it_is, server_settings=settings,
     )  # fmt: skip
     try:

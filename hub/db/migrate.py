@@ -122,7 +122,8 @@ async def _upgrade(dsn: str, script_location: Path, schema_table: str) -> None:
             await _lock(connection, schema_table)
             try:
                 await connection.run_sync(_run_alembic(script_location, schema_table))
-                await _list_programs(connection, script_location, program_table(schema_table))
+                if schema_table == SCHEMA_TABLE:
+                    await _list_programs(connection, script_location, program_table(schema_table))
                 await connection.commit()
             finally:
                 await _show_version(connection, schema_table)

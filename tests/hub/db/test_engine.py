@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
 
 @pytest.fixture
 async def database(server: EmbeddedPostgres) -> AsyncIterator[Database]:
-    pool = await open_pool(server.owner_dsn(), min_size=2, max_size=4, application_name="test")
+    pool = await open_pool(server.owner_dsn(), max_size=4, application_name="test")
     database = Database(pool)
     async with database.transaction() as connection:
         await connection.execute("DROP TABLE IF EXISTS kept")
@@ -86,7 +86,7 @@ async def test_a_mistake_in_a_statement_is_not_taken_for_an_outage(database: Dat
 
 
 async def test_no_statement_is_sent_besides_the_callers_own(server: EmbeddedPostgres) -> None:
-    pool = await open_pool(server.owner_dsn(), min_size=1, max_size=1, application_name="no_reset")
+    pool = await open_pool(server.owner_dsn(), max_size=1, application_name="no_reset")
     database = Database(pool)
     assert await ask(database) == 1
     admin = await asyncpg.connect(server.dsn("hub"))
@@ -112,7 +112,7 @@ async def test_a_slow_statement_is_away_after_the_deadline_and_the_pool_goes_on(
 
 
 async def test_waiting_for_a_connection_ends_at_the_deadline(server: EmbeddedPostgres) -> None:
-    pool = await open_pool(server.owner_dsn(), min_size=1, max_size=1, application_name="full")
+    pool = await open_pool(server.owner_dsn(), max_size=1, application_name="full")
     database = Database(pool, deadline=0.2)
     async with database.connection(deadline=5):
         with pytest.raises(DatabaseAway):
@@ -122,7 +122,7 @@ async def test_waiting_for_a_connection_ends_at_the_deadline(server: EmbeddedPos
 
 
 async def test_a_cancelled_caller_gives_its_connection_back(server: EmbeddedPostgres) -> None:
-    pool = await open_pool(server.owner_dsn(), min_size=1, max_size=1, application_name="cancelled")
+    pool = await open_pool(server.owner_dsn(), max_size=1, application_name="cancelled")
     database = Database(pool)
     began = asyncio.Event()
 
@@ -205,7 +205,7 @@ async def test_a_crashed_server_is_away_keeps_what_was_acknowledged_and_comes_ba
 async def test_a_frozen_server_is_away_within_the_deadline_and_nothing_piles_up(
     server: EmbeddedPostgres, whole_tree: bool
 ) -> None:
-    pool = await open_pool(server.owner_dsn(), min_size=1, max_size=3, application_name="frozen")
+    pool = await open_pool(server.owner_dsn(), max_size=3, application_name="frozen")
     database = Database(pool)
     frozen = [server.pid, *(children(server.pid) if whole_tree else [])]
     for pid in frozen:
@@ -234,13 +234,13 @@ async def test_a_pool_that_finds_no_server_says_so_at_once(server: EmbeddedPostg
     try:
         assert postmaster.find_running(server.data) is None
         with pytest.raises(DatabaseAway, match="cannot be reached"):
-            await open_pool(server.owner_dsn(), min_size=1, max_size=2, application_name="early")
+            await open_pool(server.owner_dsn(), max_size=2, application_name="early")
     finally:
         await asyncio.to_thread(server.start)
 
 
 async def test_the_runtime_role_is_neither_superuser_nor_owner(hub_database: FreshDatabase) -> None:
-    database = Database(await open_pool(hub_database.app_dsn, min_size=1, max_size=1, application_name="app"))
+    database = Database(await open_pool(hub_database.app_dsn, max_size=1, application_name="app"))
     async with database.connection() as connection:
         plain = "SELECT NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls) FROM pg_roles WHERE rolname = current_user"
         assert await connection.fetchval(plain)
