@@ -25,7 +25,7 @@ class Flaky:
             await asyncio.Event().wait()
 
 
-@pytest.mark.rule("U-18")
+@pytest.mark.promise("U-18")
 async def test_a_loop_that_fails_is_named_and_begun_again_until_it_runs_steadily() -> None:
     loop = Flaky(2)
     background = Background({"flaky": loop, "steady": Flaky(0)}, first_pause=0.05)

@@ -16,7 +16,7 @@ def hub(hub_database: FreshDatabase, tmp_path: Path) -> HubProcess:
     return HubProcess(tmp_path, hub_database.app_dsn, hub_database.owner_dsn)
 
 
-@pytest.mark.rule("U-21")
+@pytest.mark.promise("U-21")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -126,7 +126,7 @@ def test_an_invitation_shows_its_token_once(hub: HubProcess) -> None:
     assert sorted(parties) == [("DE/XYZ", "EMSP", "PLANNED"), ("NL/ABC", "CPO", "PLANNED")]
 
 
-@pytest.mark.rule("U-18", "U-21")
+@pytest.mark.promise("U-18", "U-21")
 def test_doctor_ends_with_1_for_a_problem_and_0_for_advice(hub: HubProcess) -> None:
     assert [finding["level"] for finding in hub.json("doctor")] == ["advice"]
     as_owner = hub.run("doctor", HUB_DATABASE_URL=hub.environ["HUB_DATABASE_MIGRATE_URL"])

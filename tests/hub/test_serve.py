@@ -196,7 +196,8 @@ async def test_tables_that_are_behind_are_named_with_the_way_out(hub: HubProcess
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.rule("U-18", "Q-04", "Q-16")
+@pytest.mark.promise("U-18")
+@pytest.mark.rule("Q-04", "Q-16")
 async def test_readiness_knows_database_and_tables(hub: HubProcess, hub_database: FreshDatabase) -> None:
     with hub.serving():
         assert hub.ready() == (200, {"status": "ok"})

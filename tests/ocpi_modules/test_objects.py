@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from ocpi_modules import json, types
-from ocpi_modules.spec import InterfaceRole, ModuleID, Role
+from ocpi_modules import json, registry, types
+from ocpi_modules.spec import InterfaceRole, Role
 from ocpi_modules.types import OcpiObject
 from ocpi_modules.validation import findings
 from tests.support.objects import BUILDERS
 
 SPEC = Path(__file__).parent.parent / "spec"
-MODULES = [importlib.import_module(f"ocpi_modules.{module}.schemas") for module in ModuleID]
+MODULES = [importlib.import_module(f"ocpi_modules.{module}.schemas") for module in registry.MODULES]
 ENUM_MODULES = [
     importlib.import_module(f"ocpi_modules.{name}.enums")
     for name in ("locations", "tokens", "sessions", "cdrs", "commands")

@@ -27,8 +27,10 @@ class Rule:
 
     @property
     def must_be_proven(self) -> bool:
-        """A binding rule that concerns the hub, or a line of section G."""
-        return self.level == "GUIDANCE" or (self.level in BINDING and bool(OURS & set(self.who.split("/"))))
+        """A binding rule that concerns the hub, a line of section G, or a choice of section U."""
+        return self.level in ("GUIDANCE", "DECISION") or (
+            self.level in BINDING and bool(OURS & set(self.who.split("/")))
+        )
 
 
 def read_rules() -> dict[str, Rule]:

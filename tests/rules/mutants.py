@@ -93,6 +93,13 @@ MUTANTS = (
     Mutant("M-33", OWNERSHIP, '("START_SESSION", "RESERVE_NOW")', "()"),
     Mutant("M-34", TICKETS, "or ticket.addressee not in caller.platform.party_ids", ""),
     Mutant(
+        "R-108",
+        "hub/routing/custom_modules.py",
+        "if request.custom not in caller.platform.custom_modules:",
+        "if False:",
+    ),
+    Mutant("R-38", "hub/delivery/messages.py", "        sender=hub,\n", "        sender=fresh.key.owner,\n"),
+    Mutant(
         "P-22",
         RESPONSE_URL,
         'match[1] if re.match(r"https?://", match[1], re.IGNORECASE) else unquote_plus(match[1])',

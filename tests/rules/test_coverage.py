@@ -20,6 +20,7 @@ RULES = {
     "X-03": Rule("X-03", "MUST", "CPO", "TF", "three"),
     "X-04": Rule("X-04", "SHOULD", "HUB", "TF", "four"),
     "G-01": Rule("G-01", "GUIDANCE", "", "TF", "five"),
+    "U-01": Rule("U-01", "DECISION", "", "TF", "six"),
 }
 
 
@@ -82,14 +83,18 @@ def test_no_rule_is_missing(report: str) -> None:
 
 def test_rules_of_the_hub_are_missing_without_a_test_or_a_line() -> None:
     found = {id_: state(rule, {}, {}) for id_, rule in RULES.items()}
-    assert found == {"X-01": MISSING, "X-02": MISSING, "X-03": "", "X-04": "", "G-01": MISSING}
-    tests, exceptions = {"X-01": ["a.py::test_a"], "X-03": ["b.py::test_b"]}, {"X-02": "due: prices", "G-01": "a text"}
-    assert counts(RULES, tests, exceptions) == "3 rules: 1 proven, 1 explained, 1 due in another issue, 0 missing"
+    assert found == {"X-01": MISSING, "X-02": MISSING, "X-03": "", "X-04": "", "G-01": MISSING, "U-01": MISSING}
+    tests, exceptions = (
+        {"X-01": ["a.py::test_a"], "X-03": ["b.py::test_b"]},
+        {"X-02": "due: prices", "G-01": "a text", "U-01": "due: edge"},
+    )
+    assert counts(RULES, tests, exceptions) == "4 rules: 1 proven, 1 explained, 2 due in another issue, 0 missing"
     assert list(lines(RULES, tests, exceptions)) == [
         "X-01   MUST        a.py::test_a",
         "X-02   MUST(d)     DUE IN ANOTHER ISSUE: due: prices",
         "X-03   MUST        b.py::test_b",
         "G-01   GUIDANCE    EXPLAINED: a text",
+        "U-01   DECISION    DUE IN ANOTHER ISSUE: due: edge",
     ]
 
 

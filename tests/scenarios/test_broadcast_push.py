@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from hub.agreements.policy import DefaultPolicy
 from hub.db.engine import DatabaseAway
 from ocpi_modules import json
+from ocpi_modules.spec import ModuleID
 from tests.hub.delivery.world import LOCATIONS, World, location, pushed, until, world
-from tests.hub.network import EMSP, HUB, Outage
+from tests.hub.network import CPO, EMSP, HUB, Outage
 from tests.support import objects
 from tests.support.postgres import FreshDatabase
 
@@ -127,6 +129,26 @@ async def test_a_token_reaches_the_cpos_with_its_type(here: World) -> None:
     assert (await here.net.call(here.net.emsp, "PUT", path, body)).status_code == 1000
     await until(lambda: pushed(here.net.cpo))
     assert pushed(here.net.cpo)[0].target.endswith("/tokens/DE/MSP/T1?type=APP_USER")
+
+
+@pytest.mark.rule("G-68")
+async def test_an_agreement_without_tokens_keeps_the_customers_from_that_cpo(hub_database: FreshDatabase) -> None:
+    async with world(hub_database, policy=DefaultPolicy.agreement) as here:
+        other = await here.join("CP2", "CPO")
+        here.net.policy.replace(
+            {
+                frozenset({CPO, EMSP}): frozenset({ModuleID.sessions, ModuleID.cdrs}),
+                frozenset({other.party, EMSP}): frozenset(),
+            }
+        )
+        own = {"country_code": "DE", "party_id": "MSP", "uid": "T1", "type": "APP_USER", "whitelist": "NEVER"}
+        body = json.encode(objects.token(**own))
+        path = "/receiver/tokens/DE/MSP/T1?type=APP_USER"
+        async with here.delivering():
+            assert (await here.net.call(here.net.emsp, "PUT", path, body)).status_code == 1000
+            await until(lambda: pushed(other))
+            await until(lambda: settled(here))
+        assert pushed(here.net.cpo) == []
 
 
 @pytest.mark.rule("R-44", "R-45", "U-18")

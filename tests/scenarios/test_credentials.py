@@ -81,7 +81,7 @@ async def test_the_version_of_the_endpoint_that_was_called_is_registered(world: 
         assert await asked(world, data["token"]) == 200
 
 
-@pytest.mark.rule("C-19", "C-28", "G-52")
+@pytest.mark.rule("C-19", "C-28", "G-52", "U-29")
 async def test_get_shows_the_hubs_object_with_the_callers_token(world: World) -> None:
     answer = await world.call(world.cpo, "GET", "/credentials")
     assert answer.data["token"] == world.cpo.hub_token

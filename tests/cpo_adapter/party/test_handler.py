@@ -9,7 +9,7 @@ from ocpi_modules import envelope, headers, json
 from ocpi_modules.http.client import OutgoingRequest
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Method
-from tests.cpo_adapter.fake_hub import EMSP, HUB, TOKEN_A, FakeHub
+from tests.cpo_adapter.fake_hub import CPO, EMSP, HUB, TOKEN_A, FakeHub
 from tests.cpo_adapter.running_adapter import (
     charger_of,
     eventually,
@@ -50,6 +50,20 @@ async def test_a_token_is_kept_as_it_came_and_patched(adapter_database: FreshDat
         assert (await hub.call(Method.PATCH, "tokens", "RECEIVER", PATH, patch))[1].status_code == 1000
         assert (await hub.call(Method.GET, "tokens", "RECEIVER", PATH))[1].data == {**document, **patch}
         assert (await hub.call(Method.GET, "tokens", "RECEIVER", "/DE/EMS/driver01"))[0] == 404
+
+
+@pytest.mark.rule("R-39", "G-24", "G-25")
+async def test_a_token_the_hub_broadcasts_is_taken_and_answered_to_the_hub(
+    adapter_database: FreshDatabase, tmp_path: Path
+) -> None:
+    """Its owner stands in the URL; FROM is the hub, and so the answer's TO."""
+    async with FakeHub() as hub, joined_adapter(settings_of(adapter_database, tmp_path), hub):
+        status, answer, found = await hub.call(Method.PUT, "tokens", "RECEIVER", PATH, token(), sender=HUB)
+        assert (status, answer.status_code) == (201, 1000)
+        to = (found["ocpi-to-country-code"], found["ocpi-to-party-id"])
+        sender = (found["ocpi-from-country-code"], found["ocpi-from-party-id"])
+        assert (to, sender) == (HUB, CPO)
+        assert (await hub.call(Method.GET, "tokens", "RECEIVER", PATH, sender=EMSP))[1].data == token()
 
 
 async def test_sessions_and_cdrs_are_shown_to_their_emsp_only(adapter_database: FreshDatabase, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ async def transaction_open(dsn: str) -> AsyncIterator[int]:
         connection.terminate()
 
 
-@pytest.mark.rule("U-18")
+@pytest.mark.promise("U-18")
 async def test_nothing_is_found_where_nothing_is_wrong(hub_database: FreshDatabase) -> None:
     await registered(hub_database.app_dsn)
     assert await findings(hub_database.app_dsn, hub_database.admin_dsn) == []

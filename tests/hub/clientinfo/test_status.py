@@ -155,7 +155,7 @@ async def test_a_push_is_tried_once_and_a_refusal_harms_nobody(hub: SmallHub) ->
         assert still.connected
 
 
-@pytest.mark.rule("H-18")
+@pytest.mark.rule("H-18", "U-32")
 @pytest.mark.parametrize(
     ("viewer", "seen"),
     [

@@ -42,7 +42,7 @@ def platform(hub: SmallHub, party: Party) -> Platform:
     return found
 
 
-@pytest.mark.rule("H-13")
+@pytest.mark.rule("H-13", "U-31")
 async def test_a_platform_is_asked_after_five_minutes_of_silence_and_not_before(hub: SmallHub) -> None:
     async with Party.running(CPO) as silent, Party.running(EMSP) as talking:
         await registered(hub, silent, CPO)

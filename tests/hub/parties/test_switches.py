@@ -171,7 +171,7 @@ CASES = {
 """A switch of the table without a case here has no effect anybody proved."""
 
 
-@pytest.mark.rule("X-07")
+@pytest.mark.rule("X-07", "U-03")
 @pytest.mark.parametrize("name", [switch.name for switch in TABLE])
 @pytest.mark.parametrize("set_so", [False, True], ids=["usual", "set"])
 async def test_each_switch_of_the_table_changes_what_is_sent(

@@ -163,7 +163,7 @@ async def test_after_delete_both_tokens_are_dead_and_the_parties_are_suspended(h
         assert code(await party.register(hub.versions_url, await hub.invite(CPO))) == 1000
 
 
-@pytest.mark.rule("C-40", "C-39", "R-33", "R-80", "R-81")
+@pytest.mark.rule("C-40", "C-39", "R-33", "R-80", "R-81", "U-27", "U-28", "U-39")
 @pytest.mark.promise("S-12")
 @pytest.mark.parametrize(
     ("roles", "words"),
@@ -279,7 +279,7 @@ async def test_a_put_to_another_host_needs_the_operator(hub: SmallHub) -> None:
         assert len(party.log) == before
 
 
-@pytest.mark.rule("C-37", "C-36", "R-31")
+@pytest.mark.rule("C-37", "C-36", "R-31", "U-30")
 async def test_a_role_left_out_by_put_is_suspended_and_may_come_back(hub: SmallHub) -> None:
     async with Party.running(CPO, ("CPO", "BE/ABC")) as party:
         await party.register(hub.versions_url, await hub.invite(CPO, ("CPO", "BE/ABC")))

@@ -62,10 +62,12 @@ async def test_the_pusher_is_answered_before_the_slow_and_whatever_a_receiver_sa
     await until(lambda: ("locations", at(DUO, id)) in eight.slow.kept)
 
 
-@pytest.mark.rule("R-06", "R-36", "U-07")
-async def test_who_writes_no_headers_broadcasts_as_its_one_party(eight: Eight) -> None:
+@pytest.mark.rule("R-06", "R-36", "U-07", "U-46")
+@pytest.mark.parametrize("publish", [True, False], ids=["published", "not to be published"])
+async def test_who_writes_no_headers_broadcasts_as_its_one_party(eight: Eight, publish: bool) -> None:
     id = fresh("L")
-    answer = await eight.call(eight.quiet, "PUT", "locations", "RECEIVER", at(QUI, id), location(QUI, id))
+    body = location(QUI, id, publish=publish, publish_allowed_to=None)
+    answer = await eight.call(eight.quiet, "PUT", "locations", "RECEIVER", at(QUI, id), body)
     assert (answer.status_code, pair(answer)) == (1000, ("NL*QUI", "NL*HUB"))
     await until(lambda: len(got(eight.three, id)) == 3 and got(eight.duo, id))
     assert {(item.to, item.sender) for item in got(eight.duo, id)} == {(DUO, HUB)}

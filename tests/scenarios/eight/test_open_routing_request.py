@@ -69,7 +69,7 @@ async def test_real_time_authorization_asks_the_owner_of_the_token(eight: Eight)
     assert (answer.http_status, answer.status_code) == (404, 2004)
 
 
-@pytest.mark.rule("R-101", "R-104", "M-34", "U-13", "U-40", "R-73")
+@pytest.mark.rule("R-101", "R-104", "M-34", "U-13", "U-14", "U-40", "R-73")
 async def test_the_result_of_a_command_comes_back_by_the_hubs_response_url(eight: Eight) -> None:
     id = await show_location(eight, eight.quiet, QUI)
     url = f"{eight.three.url}/ocpi/2.2.1/sender/commands/{fresh('R')}"

@@ -41,6 +41,16 @@ async def test_one_party_of_three_is_addressed_and_the_bytes_are_the_same(eight:
     assert [got(platform, id) for platform in eight.here if platform is not eight.three] == [[]] * 6
 
 
+@pytest.mark.rule("U-44")
+async def test_a_cpo_reads_back_what_the_receiver_has_and_not_what_the_hub_has(eight: Eight) -> None:
+    id = fresh("L")
+    await eight.call(eight.duo, "PUT", "locations", "RECEIVER", at(DUO, id), location(DUO, id), to=BBB)
+    eight.three.kept["locations", at(DUO, id)] = b'{"id":"as the eMSP has it"}'
+    answer = await eight.call(eight.duo, "GET", "locations", "RECEIVER", at(DUO, id), to=BBB)
+    assert (answer.data["id"], pair(answer)) == ("as the eMSP has it", ("FR*DUO", "DE*BBB"))
+    assert [item.method for item in got(eight.three, id)] == ["PUT", "GET"]
+
+
 @pytest.mark.rule("X-06", "X-07")
 async def test_a_platform_with_raw_tokens_gets_and_sends_them_raw(eight: Eight) -> None:
     id = fresh("L")
