@@ -110,6 +110,7 @@ async def test_a_floor_of_another_cluster_means_nothing_here(database: Database,
     await connection.close()
 
 
+@pytest.mark.rule("U-38")
 async def test_traces_are_kept_as_long_as_is_set(database: Database) -> None:
     for moment in (ago(days=4), ago(days=2)):
         await fetch(database, "SELECT ensure_trace_partition($1)", moment)
@@ -128,6 +129,7 @@ COUNTS = (
 )
 
 
+@pytest.mark.rule("U-38")
 async def test_the_identity_of_a_cdr_outlives_its_body_and_lists_count_what_is_left(database: Database) -> None:
     await fetch(database, COUNTS)
     for id, moment, place in (("OLD", ago(days=366 * 2 + 60), 1), ("NEW", ago(days=366), 2)):
@@ -139,6 +141,7 @@ async def test_the_identity_of_a_cdr_outlives_its_body_and_lists_count_what_is_l
     assert await fetch(database, "SELECT DISTINCT count, listed FROM object_count") == [(1, 2)]
 
 
+@pytest.mark.rule("U-38")
 async def test_tombstones_and_expired_tickets_go_and_younger_ones_stay(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
