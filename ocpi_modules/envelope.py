@@ -49,7 +49,7 @@ def envelope(status_code: int, message: str, now: datetime, data: Any = NO_DATA)
     return json.encode(fields)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answer:
     """A partner's envelope, read leniently: anything with an integer status_code is one."""
 

@@ -5,6 +5,7 @@ differently: duplicate keys, NaN, NUL, depth over 64, a byte order mark, invalid
 """
 
 import json as stdlib_json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -76,13 +77,24 @@ def _refuse_hidden_differences(body: bytes) -> None:
     try:
         text = body.decode("utf-8")
         depth_possible = text.count("{") + text.count("[")
-        value = _STRICT.decode(text)
+        value = _read(text.strip(" \t\r\n"))
     except (ValueError, RecursionError) as error:
         raise NotJson(f"The body is not JSON: {error}.") from None
     if depth_possible > MAXIMUM_DEPTH and _depth(value) > MAXIMUM_DEPTH:
         raise NotJson(f"The body is nested deeper than {MAXIMUM_DEPTH} levels.")
     if "\\u" in text:
         _refuse_bad_characters(value)
+
+
+def _read(text: str) -> Any:
+    """As `JSONDecoder.decode`, which looks for white space with two regular expressions."""
+    try:
+        value, end = _SCAN(text, 0)
+    except StopIteration as stopped:
+        raise ValueError(f"expecting a value at character {stopped.value}") from None
+    if end != len(text):
+        raise ValueError(f"there is more after its end at character {end}")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -143,6 +155,7 @@ def _refuse_bad_character(text: str) -> None:
 _STRICT = stdlib_json.JSONDecoder(
     object_pairs_hook=_unique, parse_float=str, parse_int=_integer, parse_constant=_not_a_number
 )
+_SCAN: Callable[[str, int], tuple[Any, int]] = _STRICT.scan_once  # type: ignore[attr-defined]
 _DECODER = msgspec.json.Decoder(float_hook=_number)
 _RAW_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RAW_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])

@@ -1,4 +1,8 @@
-"""One OCPI message as a value: what the door in makes, every handler takes, and the door out sends."""
+"""One OCPI message as a value: what the door in makes, every handler takes, and the door out sends.
+
+What is made for every message is never changed either, but not `frozen`: Python sets each field of a frozen object through a
+call, 14 us instead of 3 for a request.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +31,7 @@ class PartyId(NamedTuple):
         return f"{self.country_code}*{self.party_id}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class OcpiRequest:
     """A request as it came in.
 
@@ -65,7 +69,7 @@ class OcpiRequest:
         return json.decode(self.body)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class OcpiResponse:
     """An answer: HTTP status, the whole envelope as bytes, and OCPI's own headers (Link, Location, X-Total-Count, X-Limit,
     the routing headers). The message ids are echoed by the door in."""

@@ -67,8 +67,8 @@ def parse_datetime(text: str) -> datetime:
     match = _DATETIME.fullmatch(text)
     if match is None:
         raise ValueError("must be a UTC time like 2026-01-31T12:00:00Z")
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    microsecond = int((match[7] or "0").ljust(6, "0")[:6])
+    year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
+    microsecond = int(match[7].ljust(6, "0")[:6]) if match[7] else 0
     try:
         return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
     except ValueError as error:

@@ -10,7 +10,7 @@ EXCERPT_LENGTH = 120
 _GATEWAY_FAILURES = (502, 503, 504)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Delivered:
     """2xx with a 1xxx envelope: the receiver took it."""
 
@@ -20,7 +20,7 @@ class Delivered:
     answer: Answer
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Refused:
     """A valid envelope that says no, or 404 or 405 with any envelope."""
 
@@ -83,7 +83,7 @@ class NotSent:
 Outcome = Delivered | Refused | Garbled | TokenRefused | Unreachable | TimedOut | NotOffered | NotSent
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Received:
     """An HTTP answer, header names in lower case."""
 

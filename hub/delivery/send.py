@@ -6,7 +6,6 @@ Nothing is ever repeated here: a write that may have arrived cannot be taken bac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
-from uuid import uuid4
 
 from hub.delivery.outcome import Garbled, NotOffered, NotSent, Outcome, Received, TimedOut, Unreachable, classify
 from hub.parties.platforms import Platform
@@ -34,7 +33,7 @@ class Deadlines:
     """A push the hub makes on its own account, nobody waiting for the answer."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class RoutedMessage:
     """What leaves for a party: `path` and `query` still percent-encoded, `body` as received.
 
@@ -52,22 +51,22 @@ class RoutedMessage:
     correlation_id: str = ""
     url: str | None = None
     custom: str = ""
-    request_id: str = field(default_factory=lambda: str(uuid4()))
+    request_id: str = field(default_factory=headers.new_message_id)
     """Never the incoming one (X-88)."""
 
     @classmethod
     def of(cls, request: OcpiRequest, *, to: PartyId, sender: PartyId) -> "RoutedMessage":
         """The message that forwards `request` unchanged (R-11, R-16, R-17)."""
         return cls(
-            method=request.method,
-            module=request.module,
-            interface=request.interface,
-            to=to,
-            sender=sender,
-            path=request.path,
-            query=request.query,
-            body=request.body,
-            correlation_id=request.correlation_id,
+            request.method,
+            request.module,
+            request.endpoint.interface,
+            to,
+            sender,
+            request.path,
+            request.query,
+            request.body,
+            request.correlation_id,
             custom=request.custom,
         )
 
@@ -93,7 +92,7 @@ class DoorOut:
             return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
         seconds = self._push_seconds(platform) if push else self._seconds(message, platform)
         outcome = await self._attempt(_outgoing(message, platform, url), seconds)
-        if not isinstance(outcome, TimedOut | NotSent):
+        if not isinstance(outcome, (TimedOut, NotSent)):
             self._report(platform, not isinstance(outcome, Unreachable))
         return outcome
 

@@ -87,12 +87,13 @@ class Directory:
         Compares case-insensitively (R-09). Looks in PostgreSQL once when memory does not know it; raises NotAvailable then.
         """
         known = self.known_platform_of(party)
+        if known is not None:
+            return known
         wanted = PartyId.of(*party)
-        if known is None and wanted != self.hub_party and self._worth_asking([wanted]):
+        if wanted != self.hub_party and self._worth_asking([wanted]):
             await self._ask_database()
             self._remember_unknown([] if wanted in self._owners else [wanted])
-            known = self.known_platform_of(wanted)
-        return known
+        return self.known_platform_of(wanted)
 
     def known_platform_of(self, party: PartyId) -> Platform | None:
         """As `platform_of`, from memory only."""

@@ -17,7 +17,7 @@ from ocpi_modules import headers as names
 from ocpi_modules.message import OcpiResponse, PartyId
 from ocpi_modules.status import ConnectionProblem, HubError, RequestTimedOut
 
-_PAGE_HEADERS = (names.TOTAL_COUNT, names.LIMIT)
+_PAGE_HEADERS = tuple((name, name.lower()) for name in (names.TOTAL_COUNT, names.LIMIT))
 
 
 def relay(outcome: Outcome, *, asker: PartyId, receiver: PartyId) -> OcpiResponse:
@@ -45,7 +45,8 @@ def relay(outcome: Outcome, *, asker: PartyId, receiver: PartyId) -> OcpiRespons
 
 def _headers(received: Mapping[str, str], asker: PartyId, receiver: PartyId) -> dict[str, str]:
     """TO = the asker, FROM = the receiver, whatever the receiver wrote there (R-12, R-13); the page headers pass (R-68)."""
-    kept = {name: received.get(name.lower(), "").strip() for name in _PAGE_HEADERS}
+    kept = {name: received[key].strip() for name, key in _PAGE_HEADERS if key in received}
     return {
-        name: value for name, value in kept.items() if value.isascii() and value.isdecimal()
-    } | names.routing_headers(to=asker, sender=receiver)
+        **{name: value for name, value in kept.items() if value.isascii() and value.isdecimal()},
+        **names.routing_headers(to=asker, sender=receiver),
+    }

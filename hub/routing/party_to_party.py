@@ -30,7 +30,7 @@ from ocpi_modules.status import ClientError, ConnectionProblem, HubError, Invali
 _NOT_NOW = "it is registered here but away now; GET hubclientinfo tells when it is back."
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Forward:
     """A message that was admitted: from whom, to whom, and what is odd about it."""
 

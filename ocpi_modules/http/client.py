@@ -55,7 +55,7 @@ _OURS = frozenset(
 _MOST_ORIGINS = 5000
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class OutgoingRequest:
     """Host, Content-Length and the like in `headers` are replaced by our own; a body without Content-Type is application/json."""
 
@@ -65,7 +65,7 @@ class OutgoingRequest:
     body: bytes = b""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Progress:
     sent: bool = False
 

@@ -12,7 +12,7 @@ from ocpi_modules.http.failures import AnswerTooLarge, BadAnswer, SendFailed, Un
 _CHECKED_AFTER_SECONDS = 0.2
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class IncomingAnswer:
     """A partner's answer. Header names are lower case, values of one name joined by ", "."""
 

@@ -7,7 +7,6 @@ token that worked (Base64 or raw) is learned on the first call and reported (X-0
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from ocpi_modules import envelope, headers, json
 from ocpi_modules.http.client import OcpiClient, OutgoingRequest
@@ -87,7 +86,7 @@ async def call(
     client: OcpiClient, method: Method, url: str, token: str, *, base64: bool = True, body: bytes = b""
 ) -> Any:
     """One call of a configuration module; the `data` of a successful answer, else ClientApiUnusable with the reason."""
-    ids = {headers.REQUEST_ID: str(uuid4()), headers.CORRELATION_ID: str(uuid4())}
+    ids = {headers.REQUEST_ID: headers.new_message_id(), headers.CORRELATION_ID: headers.new_message_id()}
     sent = {"Authorization": headers.authorization(token, base64_encoded=base64), **ids}
     if body:
         sent["Content-Type"] = "application/json"

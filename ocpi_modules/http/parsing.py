@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
-from uuid import uuid4
 
 from ocpi_modules import headers as names
 from ocpi_modules.message import PartyId
@@ -29,13 +28,14 @@ _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 def read_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name (X-22), the first of each. Raises InvalidParameters (HTTP 400) when a header that names
     the caller, the route, the message or the body stands twice (F-40, S-10)."""
-    pairs = list(pairs)
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(pairs)}
-    if len(headers) != len(pairs):
-        names_given = Counter(name.decode("latin-1") for name, _ in pairs)
+    decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
+    headers = dict(decoded)
+    if len(headers) != len(decoded):
+        names_given = Counter(name for name, _ in decoded)
         for name in _ONCE:
             if names_given[name] > 1:
                 raise InvalidParameters(f"The header {name} stands twice; send it once.", http_status=400)
+        return dict(reversed(decoded))
     return headers
 
 
@@ -43,7 +43,7 @@ def message_id(headers: dict[str, str], name: str) -> str:
     """X-Request-ID or X-Correlation-ID; generated where it is missing (X-93). Raises InvalidParameters (HTTP 400)."""
     value = headers.get(name, "")
     if not value:
-        return str(uuid4())
+        return names.new_message_id()
     if not _ID.fullmatch(value):
         raise InvalidParameters(f"The header {name} must be 1 to 64 visible ASCII characters.", http_status=400)
     return value
@@ -52,7 +52,7 @@ def message_id(headers: dict[str, str], name: str) -> str:
 def message_id_or_new(pairs: Iterable[tuple[bytes, bytes]], name: str) -> str:
     """The id a refusal echoes (X-92): the caller's where it is a good one, else a new one."""
     value = next((value.decode("latin-1") for key, value in pairs if key.decode("latin-1") == name), "")
-    return value if _ID.fullmatch(value) else str(uuid4())
+    return value if _ID.fullmatch(value) else names.new_message_id()
 
 
 def routing(headers: dict[str, str]) -> tuple[PartyId | None, PartyId | None]:

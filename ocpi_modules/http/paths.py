@@ -67,7 +67,7 @@ def endpoint_urls(
     return list(endpoints.values())
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Match:
     """A path and method that are offered: the endpoint, the raw suffix and the decoded variables."""
 
@@ -109,17 +109,18 @@ class _Interface:
                 node = node.fixed.setdefault(segment, _Node())
         node.methods[endpoint.method] = endpoint
 
-    def methods_at(self, segments: tuple[str, ...]) -> dict[str, Endpoint]:
-        return self.anywhere | _methods(self.root, segments)
+    def methods_at(self, segments: list[str]) -> dict[str, Endpoint]:
+        found = _methods(self.root, segments, 0)
+        return self.anywhere | found if self.anywhere else found
 
 
-def _methods(node: _Node, segments: tuple[str, ...]) -> dict[str, Endpoint]:
+def _methods(node: _Node, segments: list[str], depth: int) -> dict[str, Endpoint]:
     """A fixed segment wins over a variable one, method by method."""
-    if not segments:
+    if depth == len(segments):
         return node.methods
-    found = _methods(node.variable, segments[1:]) if node.variable else {}
-    fixed = node.fixed.get(segments[0])
-    return found | _methods(fixed, segments[1:]) if fixed else found
+    found = _methods(node.variable, segments, depth + 1) if node.variable else {}
+    fixed = node.fixed.get(segments[depth])
+    return found | _methods(fixed, segments, depth + 1) if fixed else found
 
 
 class Paths:
@@ -149,14 +150,14 @@ class Paths:
             raise InvalidParameters(f"The path is longer than {MAXIMUM_PATH} bytes.", http_status=414)
         segments = raw_path.removeprefix(self._prefix).removesuffix("/").split("/")[1:]
         interface, version, rest = self._find(segments)
-        decoded = tuple(_decoded(segment) for segment in rest)
+        decoded = [_decoded(segment) for segment in rest]
         offered = interface.methods_at(decoded)
         endpoint = offered.get(method)
         if endpoint is None:
             raise _refusal(method, offered)
         variables = {name: decoded[place] for place, name in _names(endpoint.path)}
         custom = segments[2] if interface.module is ModuleID.custom else ""
-        return Match(interface.module, endpoint, version, "".join(f"/{part}" for part in rest), variables, custom)
+        return Match(interface.module, endpoint, version, "/".join(("", *rest)), variables, custom)
 
     def _find(self, segments: list[str]) -> tuple[_Interface, str, list[str]]:
         match segments:
@@ -195,6 +196,8 @@ def _refusal(method: str, offered: Mapping[str, Endpoint]) -> NotFound | MethodN
 
 
 def _decoded(segment: str) -> str:
+    if segment.isalnum():
+        return segment
     try:
         text = unquote(segment, errors="strict") if "%" in segment else segment
     except UnicodeDecodeError:

@@ -7,6 +7,7 @@ ids of its request (X-85, X-86, X-92). Bodies are read up to a limit but parsed 
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -159,11 +160,16 @@ def _headers(response: OcpiResponse, request_id: str, correlation_id: str) -> li
         (b"x-request-id", request_id.encode("latin-1")),
         (b"x-correlation-id", correlation_id.encode("latin-1")),
     ]
-    for name, value in response.headers.items():
-        if _BAD_VALUE.search(value) or not value.isascii():
-            raise ValueError(f"the header {name} of an answer holds characters no header may hold")
-        pairs.append((name.lower().encode("ascii"), value.encode("ascii")))
+    values = "".join(response.headers.values())
+    if not (values.isascii() and values.isprintable()):
+        raise ValueError(f"of {', '.join(response.headers)} in an answer one holds characters no header may hold")
+    pairs += [(_lower(name), value.encode("ascii")) for name, value in response.headers.items()]
     return pairs
+
+
+@lru_cache(256)
+def _lower(name: str) -> bytes:
+    return name.lower().encode("ascii")
 
 
 def _ids(request: OcpiRequest | None, pairs: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
