@@ -126,7 +126,8 @@ async def test_connections_are_used_again_and_bounded() -> None:
 async def test_more_waiting_requests_than_there_is_room_for_are_refused() -> None:
     async with raw_server(silent) as port, OcpiClient(allow_insecure=True, connections=1, waiting=1) as client:
         request = OutgoingRequest("GET", f"http://127.0.0.1:{port}/")
-        results = await asyncio.gather(*(client.send(request, 0.2) for _ in range(3)), return_exceptions=True)
+        sent = (client.send(request, seconds) for seconds in (0.5, 0.2, 0.2))
+        results = await asyncio.gather(*sent, return_exceptions=True)
     kinds = [type(result) for result in results]
     assert kinds == [TimedOut, TimedOut, RequestRefused]
     assert [result.request_was_sent for result in results if isinstance(result, SendFailed)] == [True, False, False]
