@@ -6,6 +6,7 @@ A worker (see workers.py) does the same on sockets it inherited, and also ends w
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import signal
 import socket
@@ -109,7 +110,9 @@ def _listeners(hub: Hub, settings: Settings, sockets: Sockets) -> list[Listener]
 
 
 async def _serve(listeners: list[Listener], started: Callable[[], None]) -> None:
-    """Until one of them ends; then the others are stopped too."""
+    """Until one of them ends; then the others are stopped too. What was made so far is not looked at for garbage again."""
+    gc.collect()
+    gc.freeze()
     serving = [asyncio.create_task(listener.serve()) for listener in listeners]
     announcing = asyncio.create_task(_announce(listeners, started))
     try:

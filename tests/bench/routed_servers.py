@@ -7,6 +7,7 @@ written with FastAPI and httpx.
 import asyncio
 import base64
 import contextlib
+import gc
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
@@ -149,6 +150,8 @@ async def main(kind: str, receiver: str, dsn: str) -> None:
     configure_logs()
     sides = {"hub": hub, "hub_with_log": hub, "null": null, "plain": plain}
     async with sides[kind](int(receiver), dsn) as port:
+        gc.collect()
+        gc.freeze()  # as `ocpi-hub serve` does
         print(port, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
