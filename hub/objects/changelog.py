@@ -54,17 +54,20 @@ async def read(connection: Any, after: Position, upto: Position | None = None, m
 
     How far it goes is settled first: a row overtaken between the two statements stands again behind the end.
     """
-    page = await repository.end_of_rows(connection, after, upto, WINDOW_ROWS)
-    if page is None:
+    last = _position(await repository.last_row(connection, after, upto))
+    if last is None:
         return Window((), upto or after, full=False)
-    end, full = Position(int(page["xid"]), page["seq"]), page["full"]
+    far = None
+    if last.seq - after.seq > WINDOW_ROWS:  # else there cannot be many more rows, and they need not be counted
+        far = _position(await repository.nth_row(connection, after, last, WINDOW_ROWS))
+    end, full = far or last, far is not None
     await repository.allow_memory(connection)
     between = repository.current_between if full or upto is not None else repository.newest_between
     changes = [_change(row) for row in await between(connection, after, end, most)]
     if len(changes) >= most:
-        last = changes[-1].position
-        rows = await repository.revoked_between(connection, last, end, WINDOW_REVOKED)
-        return Window(tuple(changes), last, full=True, ahead=tuple(map(_change, rows)))
+        shown = changes[-1].position
+        rows = await repository.revoked_between(connection, shown, end, WINDOW_REVOKED)
+        return Window(tuple(changes), shown, full=True, ahead=tuple(map(_change, rows)))
     return Window(tuple(changes), end if full or upto is None else max(end, upto), full)
 
 
@@ -80,6 +83,10 @@ async def floor(connection: Any) -> Position:
     """
     row = await repository.floor(connection)
     return Position(int(row["xid"]), row["seq"]) if row else Position(0, 0)
+
+
+def _position(row: Any) -> Position | None:
+    return Position(int(row["xid"]), row["seq"]) if row is not None else None
 
 
 def _change(row: Any) -> Change:

@@ -19,20 +19,28 @@ _AS_KEPT = f"CROSS JOIN {_KEPT} AND own.version = log.version OFFSET 0) AS kept 
 """OFFSET 0 keeps the planner from joining everything before it counts to the limit (measured: ten times slower)."""
 
 
-async def end_of_rows(connection: Any, after: tuple[int, int], upto: tuple[int, int] | None, rows: int) -> Any:
-    """The position (xid, seq) of the last of the next `rows` rows, and whether there are so many; None when there is none."""
+_BELOW = (
+    "SELECT xid::text, seq FROM change_log WHERE (xid, seq) > ($1::text::xid8, $2::bigint) "
+    "AND (xid, seq) <= ($3::text::xid8, $4::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot()) "
+)
+
+
+async def last_row(connection: Any, after: tuple[int, int], upto: tuple[int, int] | None) -> Any:
+    """The position (xid, seq) of the last row between the two; None when there is none."""
     upper = upto or _NO_END
-    some = (
-        "SELECT xid, seq FROM change_log WHERE (xid, seq) > ($1::text::xid8, $2::bigint) "
-        "AND (xid, seq) <= ($3::text::xid8, $4::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot()) "
-    )
     return await connection.fetchrow(
-        f"(SELECT xid::text, seq, true AS full FROM ({some} ORDER BY xid, seq OFFSET $5 LIMIT 1) AS far) UNION ALL "  # noqa: S608
-        f"(SELECT xid::text, seq, false FROM ({some} ORDER BY xid DESC, seq DESC LIMIT 1) AS last) ORDER BY 3 DESC LIMIT 1",
+        f"{_BELOW} ORDER BY change_log.xid DESC, seq DESC LIMIT 1", str(after[0]), after[1], str(upper[0]), upper[1]
+    )
+
+
+async def nth_row(connection: Any, after: tuple[int, int], upto: tuple[int, int], rows: int) -> Any:
+    """The position of the `rows`-th row between the two; None when there are fewer."""
+    return await connection.fetchrow(
+        f"{_BELOW} ORDER BY change_log.xid, seq OFFSET $5 LIMIT 1",
         str(after[0]),
         after[1],
-        str(upper[0]),
-        upper[1],
+        str(upto[0]),
+        upto[1],
         rows - 1,
     )
 

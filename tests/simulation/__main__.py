@@ -14,6 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--until-red", action="store_true", help="end at the first that fails")
     given = parser.parse_args()
     seeds = range(given.first, given.first + given.seeds)
     failed, spent, pushes = 0, [], 0
@@ -26,6 +27,9 @@ def main() -> int:
                 print(
                     f"seed {seed}: {sentence}\n  again: python -m tests.simulation --first {seed} --seeds 1", flush=True
                 )
+                if given.until_red:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    break
     mean, most = sum(spent) / len(spent), max(spent)
     print(f"{pushes} pushes; CPU seconds a seed: mean {mean:.3f}, most {most:.3f}")
     print(f"{len(spent) - failed} passed, {failed} failed")
