@@ -22,7 +22,11 @@ MEMORY, REPOSITORY, LOG = (
     "hub/delivery/repository.py",
     "hub/objects/changelog_repository.py",
 )
-ON_POSTGRES = ("tests/hub/delivery/test_store_contract.py", "tests/hub/objects/test_changelog.py")
+OTHER_TESTS = (
+    "tests/hub/delivery/test_store_contract.py",
+    "tests/hub/objects/test_changelog.py",
+    "tests/simulation/test_scenarios.py",
+)
 
 
 class Mutant(NamedTuple):
@@ -117,7 +121,7 @@ def judge(tree: Path, mutant: Mutant) -> str:
         names = sorted(set(re.findall(r"^seed \d+: ([^:]+):", seeds.stdout, re.MULTILINE)))
         if names or seeds.returncode:
             return ", ".join(names) or "red"
-        tests = _run(tree, "-m", "pytest", "--tb=no", "-rf", *ON_POSTGRES)
+        tests = _run(tree, "-m", "pytest", "--tb=no", "-rf", *OTHER_TESTS)
         return ", ".join(re.findall(r"^FAILED \S+::(\w+)", tests.stdout, re.MULTILINE)) or "green"
     except subprocess.TimeoutExpired:
         return "slow"

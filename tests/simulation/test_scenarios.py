@@ -37,7 +37,8 @@ class Quiet:
         self.loop = asyncio.get_running_loop()
         self.database = database or MemoryDatabase(self.loop.time)
         self.directory = Directory()
-        policy = Policy(DefaultPolicy.open, AgreementBook())
+        self.agreements = AgreementBook()
+        policy = Policy(DefaultPolicy.agreement, self.agreements)
         self.audience = Audience(self.directory, policy)  # type: ignore[arg-type]
         self.judge = Judge(self.database, self.audience, self.loop.time)
         self.receivers: dict[PartyId, Receiver] = {}
@@ -46,11 +47,13 @@ class Quiet:
             party = PartyId("DE", f"{number:03}")
             self.receivers[party] = Receiver(self.directory.add(party, Role.EMSP, **switches), party)
             self.database.destinations[party] = Held(party, self.directory.platforms[party].id, Position(0, 0), 1)
+        self.agreements.replace({frozenset((CPO, party)): frozenset() for party in self.receivers})
         self.alarms: list[str] = []
+        self.latency = 0.001
         chance = Random(7)
 
         async def around(after: bool) -> None:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(self.latency)
 
         wire = Wire(self.receivers, chance, self.judge, None)
         self.worker = DeliveryWorker(
@@ -87,6 +90,22 @@ class Quiet:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
         self.judge.verdict()
+
+
+@pytest.mark.rule("Q-13")
+@pytest.mark.parametrize("ends_at", [0.1, 0.5, 0.9, 1.3, 1.7, 2.1])
+def test_an_agreement_that_ends_while_the_object_is_read_holds(ends_at: float) -> None:
+    async def story() -> None:
+        here = Quiet(1)
+        await asyncio.sleep(10)
+        here.latency = 0.4
+        here.put("L1", told=False)
+        await asyncio.sleep(ends_at)
+        here.agreements.replace({})
+        await asyncio.sleep(20)
+        await here.end()  # the judge asks again when a message leaves
+
+    virtual_time.run(story())
 
 
 async def p99_of_the_others(slow: bool) -> float:
