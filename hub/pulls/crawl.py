@@ -21,7 +21,7 @@ from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
 from hub.pulls import repository
 from hub.pulls.entries import Entry, read
-from hub.pulls.pages import Asked, Way, following, here, missing
+from hub.pulls.pages import LIMIT, Asked, Way, following, here, missing
 from hub.pulls.runs import FIRST, SECOND, TAKING_OUT, Run
 from hub.pulls.schedule import forbidden
 from hub.pulls.storing import Storing
@@ -100,7 +100,9 @@ class Crawl:
         async with self._database.connection() as connection:
             since = await changelog.end_of_log(connection)
         endpoint = str(platform.endpoint(run.module, InterfaceRole.SENDER))
-        asked = Asked(endpoint, here(run.next_url, endpoint, run.received, run.date_from), run.date_from)
+        limit = platform.switches.at_most(LIMIT)
+        url = here(run.next_url, endpoint, run.received, run.date_from, limit)
+        asked = Asked(endpoint, url, run.date_from, limit)
         outcome = await self._ask(run, platform, asked)
         if isinstance(outcome, Delivered):
             return await self._read(run, asked, outcome, way, since.xid)

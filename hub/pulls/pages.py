@@ -22,11 +22,16 @@ _NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 @dataclass(frozen=True)
 class Asked:
-    """A page that was asked for: the endpoint as registered, the page's URL, and the filter of the run."""
+    """A page that was asked for: the endpoint as registered, the page's URL, the filter of the run, most objects on a page."""
 
     endpoint: str
     url: str
     date_from: datetime | None = None
+    limit: int = LIMIT
+
+    def page(self, offset: int) -> str:
+        """Another page of the same list, of our own counting."""
+        return page_url(self.endpoint, offset, self.date_from, self.limit)
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,11 @@ class Way:
         return known
 
 
-def here(asked: str | None, endpoint: str, received: int, date_from: datetime | None) -> str:
+def here(asked: str | None, endpoint: str, received: int, date_from: datetime | None, limit: int) -> str:
     """The page to ask for: a stored URL only while it still lies at the endpoint, which may have moved since (S-25)."""
     if asked is not None and _lies_at(asked, endpoint):
         return asked
-    return page_url(endpoint, received, date_from)
+    return page_url(endpoint, received, date_from, limit)
 
 
 def _lies_at(url: str, endpoint: str) -> bool:
@@ -67,10 +72,10 @@ def _lies_at(url: str, endpoint: str) -> bool:
         return False
 
 
-def page_url(endpoint: str, offset: int, date_from: datetime | None) -> str:
+def page_url(endpoint: str, offset: int, date_from: datetime | None, limit: int) -> str:
     """A page of our own counting."""
     filters = {"date_from": format_datetime(date_from)} if date_from else {}
-    query = urlencode(filters | {"offset": offset, "limit": LIMIT}, safe=":")
+    query = urlencode(filters | {"offset": offset, "limit": limit}, safe=":")
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
 
 
@@ -81,7 +86,7 @@ def following(asked: Asked, headers: Mapping[str, str], *, count: int, received:
         return _linked(asked, link, count, received)
     if count and missing(headers, received):
         flag = "Its pages end without a Link although X-Total-Count names more; the hub counts on by itself."
-        return Step(page_url(asked.endpoint, received, asked.date_from), flag)
+        return Step(asked.page(received), flag)
     return Step(None)
 
 
@@ -99,7 +104,7 @@ def _linked(asked: Asked, link: str, count: int, received: int) -> Step:
     if url and url == urljoin(asked.url, link):
         return Step(url)
     flag = "Its Links lead away from the endpoint it registered; the hub asks there, with offset and limit of its own."
-    return Step(page_url(asked.endpoint, _offset(link, received), asked.date_from) if count else None, flag)
+    return Step(asked.page(_offset(link, received)) if count else None, flag)
 
 
 def _offset(link: str, received: int) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hub.parties import repository as parties
 from hub.pulls import crawl, pages
 from ocpi_modules import json
 from tests.hub.delivery.world import pushed, until
@@ -58,6 +59,16 @@ async def test_every_page_is_kept_as_spelled_and_asked_for_as_the_hub(here: Worl
     assert first.routing == (str(CPO), str(HUB))
     assert first.headers["authorization"].startswith("Token ")
     assert dict(here.listing.asked[0]) == {"offset": "0", "limit": str(pages.LIMIT)}
+
+
+@pytest.mark.rule("X-34")
+async def test_a_page_is_asked_for_with_the_platforms_own_cap(here: World) -> None:
+    async with here.net.database.transaction() as connection:
+        await parties.change_switches(connection, here.net.cpo.platform_id, {"page_cap": 7}, [])
+        await parties.touch(connection, here.net.cpo.platform_id)
+    await here.net.directory.refresh()
+    await here.pull()
+    assert dict(here.listing.asked[0])["limit"] == "7"
 
 
 @pytest.mark.rule("R-65")
