@@ -1,7 +1,7 @@
 """The hub of one process, built once, by hand, in order; `running_hub` starts what runs in the background and ends it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from hub.background import Background
 from hub.clearing.guaranteed import GuaranteedDelivery
 from hub.clearing.journal import CdrJournal
 from hub.clearing.pages import CdrShelves
+from hub.clientinfo.announcements import Announcements
+from hub.clientinfo.pushes import Pushes
 from hub.clientinfo.status import ClientInfoStatus
 from hub.clientinfo.still_alive import StillAlive
 from hub.db.engine import Database, open_pool
@@ -108,12 +110,20 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     directory = Directory(database, settings.keys, settings.hub_party, clock)
     identity = HubIdentity(settings.hub_party, settings.public_url, _business_details(settings))
     registration = Registration(database, directory, client, settings.keys, clock, identity)
-    status = ClientInfoStatus(database, directory, client, clock)
-    registration.on_announced = status.announced
+    status = ClientInfoStatus(database, directory, clock, _alarms.error)
     book = AgreementBook()
+    policy = Policy(DefaultPolicy(settings.default_policy), book, clock)
+    announcements = Announcements(
+        database=database,
+        directory=directory,
+        policy=policy,
+        suspicion=status.suspicion,
+        pushes=Pushes(database, directory, client, status, clock),
+        clock=clock,
+    )
 
     def report(platform: Platform, reached: bool) -> None:
-        (status.seen if reached else status.failed)(platform)
+        (status.answered if reached else status.failed)(platform)
 
     door = DoorOut(client, report=report)
     traces = Traces(most=MOST_ENTRIES if settings.trace_days else 0)
@@ -128,7 +138,6 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     )
     later = LaterWrites(database)
     notes = LaterWrites(database)
-    policy = Policy(DefaultPolicy(settings.default_policy), book, clock)
     objects = KeptObjects(database=database, clock=clock, later=later)
     pushing = TracedDoor(client, traces, report=report)
     delivery = DeliveryWorker(
@@ -175,7 +184,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         traces=traces,
         public_url=settings.public_url,
     )
-    own = OwnModules(directory, registration, settings.public_url, clock)
+    own = OwnModules(directory, registration, announcements, settings.public_url, clock)
     get_all = GetAllRoute(
         directory=directory,
         policy=policy,
@@ -218,7 +227,8 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "watchdog": watchdog.run,
             "directory": directory.watch,
             "agreements": lambda: agreements.keep_up_to_date(book, database),
-            "client info": status.run,
+            "connections": status.run,
+            "client info": announcements.run,
             "still alive": StillAlive(directory, client, status, clock).run,
             "later writes": later.run,
             "notes": notes.run,
@@ -233,18 +243,23 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     ocpi = OcpiEdge(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, {**MODULES, CUSTOM.id: CUSTOM}, clock
     )
-    return Hub(
-        database, directory, registration, book, background, ocpi, _admin_app(database, background, watchdog, writer)
-    )
+
+    def warnings() -> list[str]:
+        """What an operator should know although the process serves."""
+        dropped = [f"{writer.dropped} traces were dropped."] if writer.dropped else []
+        suspicion = status.suspicion.finding()
+        return dropped + ([suspicion] if suspicion else [])
+
+    admin = _admin_app(database, background, watchdog, warnings)
+    return Hub(database, directory, registration, book, background, ocpi, admin)
 
 
-def _admin_app(database: Database, background: Background, watchdog: Watchdog, writer: TraceWriter) -> FastAPI:
+def _admin_app(
+    database: Database, background: Background, watchdog: Watchdog, warnings: Callable[[], list[str]]
+) -> FastAPI:
     def troubles() -> list[str]:
         failing = [f"The loop {name} fails; the log says why." for name in background.failing()]
         return failing + watchdog.findings()
-
-    def warnings() -> list[str]:
-        return [f"{writer.dropped} traces were dropped."] if writer.dropped else []
 
     app = FastAPI(title="ocpi-hub admin", docs_url=None, redoc_url=None)
     app.include_router(health_routes(database, troubles, warnings))

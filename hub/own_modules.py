@@ -1,18 +1,18 @@
 """The hub's own modules, which are answered and never routed (R-02): versions, version details, credentials, hubclientinfo."""
 
-from collections.abc import Collection
-
-from hub.clientinfo.views import ClientInfoView, visible_to
+from hub.clientinfo.announcements import Announcements
+from hub.db.engine import DatabaseAway
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller, Platform
 from hub.registration.handshake import Registration
 from ocpi_modules import paging
 from ocpi_modules.envelope import success
+from ocpi_modules.headers import RETRY_AFTER
 from ocpi_modules.http.paths import custom_endpoint_url, details_url, endpoint_url, endpoint_urls
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse
 from ocpi_modules.registry import VERSIONS
 from ocpi_modules.spec import InterfaceRole, Kind, Method, ModuleID
-from ocpi_modules.status import MethodNotAllowed, NotFound
+from ocpi_modules.status import MethodNotAllowed, NotAvailable, NotFound
 
 MOST_ON_A_PAGE = 1000
 
@@ -28,8 +28,16 @@ def offered(version: str) -> list[tuple[ModuleID, InterfaceRole]]:
 class OwnModules:
     """Answers the configuration modules for an authenticated caller."""
 
-    def __init__(self, directory: Directory, registration: Registration, public_url: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        registration: Registration,
+        announcements: Announcements,
+        public_url: str,
+        clock: Clock,
+    ) -> None:
         self._directory = directory
+        self._announcements = announcements
         self._registration = registration
         self._public_url = public_url
         self._clock = clock
@@ -42,7 +50,7 @@ class OwnModules:
             case ModuleID.credentials:
                 return await self._credentials(request, caller)
             case ModuleID.hubclientinfo:
-                return self._client_infos(request, caller)
+                return await self._client_infos(request, caller)
         raise NotFound(f"The module {request.module} does not end at the hub.")
 
     def _versions(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
@@ -82,24 +90,18 @@ class OwnModules:
                 return await self._registration.unregister(request, caller)
         raise MethodNotAllowed("credentials knows GET, POST, PUT and DELETE.")
 
-    def _client_infos(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
+    async def _client_infos(self, request: OcpiRequest, caller: Caller) -> OcpiResponse:
         if request.interface is not InterfaceRole.SENDER or request.method is not Method.GET:
             raise MethodNotAllowed("The hub is the Sender of hubclientinfo: GET its list.", headers={"Allow": "GET"})
         page = paging.parse(request.query, cap=caller.platform.switches.at_most(MOST_ON_A_PAGE))
-        found = _within(visible_to(caller.platform, self._directory.platforms()), page)
-        shown = found[page.offset : page.offset + page.limit]
-        more = page.offset + len(shown) < len(found)
+        try:
+            shown, total = await self._announcements.page(caller.platform, page)
+        except DatabaseAway:
+            raise NotAvailable(
+                "The hub cannot read its list now; ask again after the time in Retry-After.", headers={RETRY_AFTER: "3"}
+            ) from None
+        offset = page.offset + len(shown)
         url = endpoint_url(self._public_url, ModuleID.hubclientinfo, InterfaceRole.SENDER, request.version)
-        link = paging.link_header(url, page, offset=page.offset + len(shown)) if more and shown else None
-        headers = paging.headers(page, total=len(found), link=link)
+        link = paging.link_header(url, page, offset=offset) if shown and offset < total else None
+        headers = paging.headers(page, total=total, link=link)
         return success([view.document for view in shown], now=self._clock(), headers=headers)
-
-
-def _within(views: Collection[ClientInfoView], page: paging.PageRequest) -> list[ClientInfoView]:
-    """date_from is inclusive, date_to exclusive (X-31, X-32)."""
-    return [
-        view
-        for view in views
-        if (page.date_from is None or view.last_updated >= page.date_from)
-        and (page.date_to is None or view.last_updated < page.date_to)
-    ]

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import asyncpg
 
 from hub.admin import repository
+from hub.clientinfo.repository import suspicions
 from hub.db import migrate
 from hub.db.engine import Database, DatabaseAway
+from hub.parties.announced_repository import platforms_that_refuse_us
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
 from hub.parties.repository import platforms_told_another_url
@@ -18,6 +21,7 @@ HELD_BACK_SECONDS = 60
 FORWARDING_SECONDS = 300
 RETENTION_HOURS = 24
 GAP_DAYS = 7
+SUSPICION_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,14 @@ async def _examine(
         missing = await repository.missing_partitions(connection)
         hours = await repository.hours_since_retention(connection)
         gaps = await repository.trace_gaps(connection, GAP_DAYS)
+        refusing = await platforms_that_refuse_us(connection)
+        suspecting = await suspicions(connection, SUSPICION_SECONDS)
     for finding in _retention_findings(missing, hours, gaps):
         yield finding
+    if suspecting:
+        yield _suspects_itself(min(suspecting))
+    for row in refusing:
+        yield _refuses_us(directory.platform(row["platform_id"]), row["token_refused_at"])
     for platform in directory.platforms():
         if platform.registered and not platform.connected:
             yield _offline(platform, clock)
@@ -150,6 +160,27 @@ def _offline(platform: Platform, clock: Clock) -> Finding:
         f"{platform.name} is OFFLINE.",
         f"It was last heard of {seen}; two calls in a row to {platform.versions_url} failed.",
         "Ask the partner; the hub tries again by itself. `ocpi-hub platform list` shows its URL.",
+    )
+
+
+def _suspects_itself(since: datetime) -> Finding:
+    return Finding(
+        "problem",
+        f"The hub suspects its own connection since {since:%Y-%m-%dT%H:%M:%SZ}.",
+        "More than half of its partners, at least three, failed within a minute; nobody is made OFFLINE meanwhile.",
+        "Look at this machine's network, name resolution and clock; it ends by itself once a partner answers.",
+    )
+
+
+def _refuses_us(platform: Platform | None, since: datetime) -> Finding:
+    name = platform.name if platform else "A platform"
+    party = next(iter(platform.party_ids), None) if platform else None
+    where = f"{party.country_code}/{party.party_id}" if party else "COUNTRY/PARTY"
+    return Finding(
+        "problem",
+        f"{name} refuses our token since {since:%Y-%m-%dT%H:%M:%SZ}.",
+        "It answers GET versions with 401: it has lost our token, or ended the registration without telling.",
+        f"Ask the partner to PUT its credentials; or `ocpi-hub platform unregister --party {where}`, then invite it again.",
     )
 
 

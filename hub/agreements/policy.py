@@ -107,8 +107,3 @@ class Policy:
             if terms.hold_at(now):
                 one, other = sorted(pair)
                 yield from ((one, other), (other, one))
-
-    def next_change(self, after: datetime) -> datetime | None:
-        """When the first agreement begins or ends by its date after this instant."""
-        dates = (date for terms in self._agreements.all().values() for date in (terms.valid_from, terms.valid_until))
-        return min((date for date in dates if date is not None and date > after), default=None)

@@ -1,7 +1,8 @@
 """The still alive check (mod_hub_client_info): GET versions at who is OFFLINE or silent (H-13, H-14, G-74).
 
 A platform that is OFFLINE is asked soon after it went away and then ever more rarely; one that said nothing for five minutes is
-asked once. HTTP 401 is a registration problem, not an absence: the platform answered.
+asked once. HTTP 401 is a registration problem, not an absence: the platform answered. While the hub suspects itself it asks only
+the two that were heard last, until one answers (Q-11).
 """
 
 import asyncio
@@ -25,6 +26,8 @@ SILENCE = timedelta(minutes=5)
 FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 MOST_AT_ONCE = 20
+PROBES = 2
+PROBE_PAUSE = timedelta(seconds=5)
 _log = structlog.get_logger(__name__)
 
 
@@ -48,12 +51,14 @@ class StillAlive:
         self._next: dict[UUID, datetime] = {}
         self._pause: dict[UUID, timedelta] = {}
         self._asking: set[UUID] = set()
+        self._next_probe: datetime | None = None
 
     async def run(self) -> None:
         """Look every second who is due; a slow one keeps nobody else waiting, as long as there are not too many of them."""
         async with asyncio.TaskGroup() as group:
             while True:
-                for platform in self.due()[: MOST_AT_ONCE - len(self._asking)]:
+                due = self.probes() if self._status.suspicion.suspecting else self.due()
+                for platform in due[: MOST_AT_ONCE - len(self._asking)]:
                     self._asking.add(platform.id)
                     group.create_task(self._ask_apart(platform))
                 await asyncio.sleep(self._look_seconds)
@@ -61,13 +66,30 @@ class StillAlive:
     def due(self) -> list[Platform]:
         """Who is to be asked now, the longest due first."""
         now = self._clock()
-        known = [item for item in self._directory.platforms() if item.registered and item.token and item.versions_url]
+        known = self._known()
         for platform in known:
             self._forget_pause_of_the_living(platform, now)
         waiting = [platform for platform in known if platform.id not in self._asking]
-        silent = [platform for platform in waiting if not platform.connected or self._is_silent(platform, now)]
+        silent = [
+            platform
+            for platform in waiting
+            if not platform.connected or self._status.is_doubtful(platform) or self._is_silent(platform, now)
+        ]
         due = [platform for platform in silent if now >= self._next.get(platform.id, now)]
         return sorted(due, key=lambda platform: self._next.get(platform.id, now))
+
+    def probes(self) -> list[Platform]:
+        """Every five seconds the two destinations that were heard last, whatever state they are in."""
+        now = self._clock()
+        if self._next_probe is not None and now < self._next_probe:
+            return []
+        self._next_probe = now + PROBE_PAUSE
+        heard = [(at, platform) for platform in self._known() if (at := self._status.last_heard(platform))]
+        latest = sorted(heard, key=lambda item: item[0], reverse=True)[:PROBES]
+        return [platform for _, platform in latest if platform.id not in self._asking]
+
+    def _known(self) -> list[Platform]:
+        return [item for item in self._directory.platforms() if item.registered and item.token and item.versions_url]
 
     def _is_silent(self, platform: Platform, now: datetime) -> bool:
         heard = self._status.last_heard(platform)
@@ -85,7 +107,7 @@ class StillAlive:
             self._asking.discard(platform.id)
 
     async def ask(self, platform: Platform) -> None:
-        """One GET versions; success makes it CONNECTED, a failure counts towards OFFLINE (H-15)."""
+        """One GET versions; success makes it CONNECTED, a failure counts towards OFFLINE (H-15), 401 changes no connection."""
         assert platform.token is not None
         assert platform.versions_url is not None
         pause = self._pause[platform.id] = min(self._pause.get(platform.id, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
@@ -93,11 +115,13 @@ class StillAlive:
         try:
             await handshake.call(self._client, Method.GET, platform.versions_url, token, base64=platform.base64)
         except handshake.Unauthorized:
-            _log.warning("partner_refuses_our_token", platform=platform.name, way_out="renew the registration")
+            self._next[platform.id] = self._clock() + pause
+            self._status.refused(platform)
+            return
         except OcpiError as error:
             _log.info("partner_not_alive", platform=platform.name, reason=error.message, again_in=pause.total_seconds())
             self._next[platform.id] = self._clock() + pause * random.uniform(0.8, 1.2)  # noqa: S311
             self._status.failed(platform)
             return
         self._next[platform.id] = self._clock() + pause
-        self._status.seen(platform)
+        self._status.admitted(platform)

@@ -1,11 +1,16 @@
-"""Which ClientInfo objects a platform sees (H-08, H-18): the parties it can talk with, not its own, not the hub."""
+"""Which ClientInfo objects a platform sees, and as what (H-08, H-18).
 
-from collections.abc import Collection, Iterable
+The parties it can talk with by their roles: not its own, not the hub. Where agreements are asked for (HUB_DEFAULT_POLICY), a
+party is listed once an agreement between the two has begun. Without one it is not listed and a request to it is 4001, the same as
+to a party that is not there (R-28, U-05). When an agreement ends, the object is not taken back (H-07): it is PLANNED for this
+viewer from then on, whatever becomes of the party, and a request is 4001 again.
+"""
+
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hub.parties.platforms import Party, Platform
 from ocpi_modules.roles import OPPOSITE
 from ocpi_modules.spec import Role
 from ocpi_modules.types import format_datetime
@@ -13,13 +18,22 @@ from ocpi_modules.types import format_datetime
 
 @dataclass(frozen=True)
 class ClientInfoView:
-    """One ClientInfo object: a role of a party and the state that was announced for it."""
+    """One ClientInfo object as one viewer sees it."""
 
     country_code: str
     party_id: str
     role: Role
     status: str
     last_updated: datetime
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "ClientInfoView":
+        """From a row of `client_info`."""
+        return cls(row["country_code"], row["party_id"], Role(row["role"]), row["status"], row["last_updated"])
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.country_code, self.party_id, self.role)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -40,20 +54,5 @@ def sees(viewer: Collection[Role], role: Role) -> bool:
     return any(role in OPPOSITE[own] or own in OPPOSITE[role] for own in viewer)
 
 
-def visible_to(viewer: Platform, platforms: Iterable[Platform]) -> list[ClientInfoView]:
-    """The ClientInfo list of one platform, oldest change first."""
-    views = [
-        view_of(party)
-        for platform in platforms
-        if platform.id != viewer.id
-        for party in platform.parties
-        if sees(viewer.roles, party.role)
-    ]
-    return sorted(views, key=lambda view: (view.last_updated, view.country_code, view.party_id, view.role))
-
-
-def view_of(party: Party) -> ClientInfoView:
-    """The announced state of one role of a party."""
-    if party.announced_at is None:
-        raise ValueError(f"{party.id} was never announced.")
-    return ClientInfoView(party.country_code, party.party_id, party.role, party.announced, party.announced_at)
+SEES = tuple((own, other) for own in Role for other in Role if sees({own}, other))
+"""(a viewer's role, a role it sees)."""

@@ -55,7 +55,7 @@ class TokenKind(StrEnum):
 
 @dataclass(frozen=True)
 class Party:
-    """One role of one party. `announced` is its ClientInfo status and `announced_at` that object's last_updated."""
+    """One role of one party. `announced` is the state that those hear who have to do with it, `announced_at` since when."""
 
     country_code: str
     party_id: str

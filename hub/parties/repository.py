@@ -164,7 +164,7 @@ async def store_registration(
         """
         UPDATE platform SET state = 'REGISTERED', version = $2, versions_url = $3, approved_host = $4, outgoing_token = $5,
                base64_learned = $6, name = $7, registered_at = $8, connection = 'CONNECTED', last_seen = $8, told_url = $9,
-               renewal_url = NULL, renewal_attempts = 0, renew_after = NULL
+               renewal_url = NULL, renewal_attempts = 0, renew_after = NULL, token_refused_at = NULL
         WHERE platform_id = $1
         """,
         platform_id,
@@ -368,25 +368,3 @@ async def set_last_seen(connection: Connection, seen: Iterable[tuple[UUID, datet
     await connection.executemany(
         "UPDATE platform SET last_seen = greatest(last_seen, $2) WHERE platform_id = $1", list(seen)
     )
-
-
-async def announce(connection: Connection, platform_id: UUID, now: datetime) -> list[Row]:
-    """Bring the ClientInfo states of a platform's parties up to date; returns those that changed (H-06 to H-09, H-14)."""
-    rows: list[Row] = await connection.fetch(
-        """
-        WITH due AS (
-            SELECT r.country_code, r.party_id, r.role,
-                   CASE WHEN p.state = 'PLANNED' OR r.state = 'PLANNED' THEN 'PLANNED'
-                        WHEN p.state <> 'REGISTERED' OR r.state = 'SUSPENDED' THEN 'SUSPENDED'
-                        ELSE p.connection END AS status
-            FROM party r JOIN platform p USING (platform_id) WHERE r.platform_id = $1
-        )
-        UPDATE party SET announced = due.status, announced_at = $2 FROM due
-        WHERE (party.country_code, party.party_id, party.role) = (due.country_code, due.party_id, due.role)
-          AND party.announced <> due.status
-        RETURNING party.country_code, party.party_id, party.role, party.announced, party.announced_at
-        """,
-        platform_id,
-        now,
-    )
-    return rows

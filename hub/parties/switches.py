@@ -138,7 +138,7 @@ class Switches:
         "as_listed",
         _one_of("as_listed", "always", "never"),
         "Whether URLs made of its endpoints end with a slash; as_listed joins endpoint and path as they are.",
-        "delivery/send, clientinfo/status",
+        "delivery/send, clientinfo/pushes",
     )
     strict: bool = _switch(
         False,

@@ -55,6 +55,8 @@ class PlatformRow(PartiesTable, table=True):
     renewal_url: str | None = None
     renewal_attempts: int = 0
     renew_after: datetime | None = Field(default=None, sa_column=_instant())
+    token_refused_at: datetime | None = Field(default=None, sa_column=_instant())
+    """Since when it answers our token with 401."""
 
 
 class EndpointRow(PartiesTable, table=True):

@@ -16,7 +16,7 @@ refusal discards our new token (C-08); an unknown outcome (timeout) keeps it, as
 DELETE: the partner is told first, then everything is ended here whatever it answered; repeated without harm.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from uuid import UUID
@@ -25,6 +25,7 @@ import structlog
 from pydantic import SecretStr
 
 from hub.db.engine import Database, DatabaseAway
+from hub.parties import announced_repository as announced
 from hub.parties import repository
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller, Platform, PlatformState, TokenKind
@@ -52,9 +53,6 @@ from ocpi_modules.status import (
     NotAvailable,
     OcpiError,
 )
-
-OnAnnounced = Callable[[UUID, Sequence[Mapping[str, Any]]], None]
-"""Called after a commit with the platform and its ClientInfo objects that changed (rows of `repository.announce`)."""
 
 _log = structlog.get_logger(__name__)
 
@@ -93,7 +91,7 @@ class _Accepted:
 
 
 class Registration:
-    """Both sides of the credentials module. `on_announced` hears of every ClientInfo that changed."""
+    """Both sides of the credentials module."""
 
     def __init__(
         self,
@@ -103,7 +101,6 @@ class Registration:
         keys: Keys,
         clock: Clock,
         identity: HubIdentity,
-        on_announced: OnAnnounced = lambda platform_id, rows: None,
     ) -> None:
         self._database = database
         self._directory = directory
@@ -111,7 +108,6 @@ class Registration:
         self._keys = keys
         self._clock = clock
         self._identity = identity
-        self.on_announced = on_announced
 
     # Receiver: the four methods of our credentials endpoint
 
@@ -188,13 +184,12 @@ class Registration:
         accepted = await self._examine(theirs, caller, request.version)
         token_c, mac = self._new_token()
         try:
-            changed = await self._store_theirs(caller, accepted, mac)
+            await self._store_theirs(caller, accepted, mac)
             await self._directory.refresh()
         except DatabaseAway:
             raise NotAvailable(
                 "The registration could not be stored; send it again.", headers={"Retry-After": "5"}
             ) from None
-        self.on_announced(caller.platform.id, changed)
         return self._answer(token_c, caller.platform)
 
     async def _examine(self, theirs: Credentials, caller: Caller, version: str) -> _Accepted:
@@ -206,8 +201,8 @@ class Registration:
         details = await discover(self._client, theirs.url, theirs.token, base64=base64, spoken=[version])
         return _Accepted(theirs, entries, host, details)
 
-    async def _store_theirs(self, caller: Caller, accepted: _Accepted, mac: bytes) -> list[repository.Row]:
-        """The one transaction of POST and PUT; the ClientInfo objects that changed."""
+    async def _store_theirs(self, caller: Caller, accepted: _Accepted, mac: bytes) -> None:
+        """The one transaction of POST and PUT."""
         platform_id = caller.platform.id
         used = token_macs(self._keys, caller.token.get_secret_value())
         async with self._database.transaction() as connection:
@@ -218,7 +213,7 @@ class Registration:
             await self._store(connection, platform_id, accepted)
             await repository.drop_unused_tokens(connection, platform_id, keep=used)
             await self._issue(connection, platform_id, mac, retires_others=True)
-            return await repository.announce(connection, platform_id, self._clock())
+            await announced.announce(connection, platform_id, self._clock())
 
     def _answer(self, token: str, platform: Platform) -> OcpiResponse:
         return success(self._identity.credentials(token, platform), now=self._clock())
@@ -253,9 +248,8 @@ class Registration:
             await self._discard(ours[1])
             raise
         accepted = await self._read_theirs(document, details, url, approved, ours[1], undo=method is Method.POST)
-        changed = await self._store_answer(platform_id, accepted, ours[1])
+        await self._store_answer(platform_id, accepted, ours[1])
         await self._directory.refresh()
-        self.on_announced(platform_id, changed)
 
     async def _read_theirs(
         self,
@@ -292,14 +286,14 @@ class Registration:
             else ClientApiUnusable("The partner's answer is not a Credentials object as OCPI wants it.")
         ) from problem
 
-    async def _store_answer(self, platform_id: UUID, accepted: _Accepted, mac: bytes) -> list[repository.Row]:
-        """The one transaction after our POST or PUT; the ClientInfo objects that changed."""
+    async def _store_answer(self, platform_id: UUID, accepted: _Accepted, mac: bytes) -> None:
+        """The one transaction after our POST or PUT."""
         async with self._database.transaction() as connection:
             await repository.lock_platform(connection, platform_id)
             await self._store(connection, platform_id, accepted)
             await repository.let_token_retire_others(connection, mac)
             await repository.touch(connection, platform_id)
-            return await repository.announce(connection, platform_id, self._clock())
+            await announced.announce(connection, platform_id, self._clock())
 
     async def _discard(self, mac: bytes) -> None:
         """C-08. When PostgreSQL is away the token stays: it opens no more than before."""
@@ -373,8 +367,7 @@ class Registration:
                 await repository.drop_tokens(connection, platform_id)
                 await repository.suspend_parties(connection, platform_id)
                 await repository.touch(connection, platform_id)
-                changed = await repository.announce(connection, platform_id, self._clock())
+                await announced.announce(connection, platform_id, self._clock())
             await self._directory.refresh()
         except DatabaseAway:
             raise NotAvailable("This could not be stored; send it again.", headers={"Retry-After": "5"}) from None
-        self.on_announced(platform_id, changed)

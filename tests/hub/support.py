@@ -1,11 +1,17 @@
 """A hub's registration side in process: real sockets, a real PostgreSQL; functional modules only say who called."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+from hub.agreements.book import keep_up_to_date
+from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
+from hub.clientinfo.announcements import Announcements
+from hub.clientinfo.pushes import Pushes
 from hub.clientinfo.status import ClientInfoStatus
 from hub.db.engine import Database, open_pool
 from hub.own_modules import OwnModules
@@ -44,17 +50,28 @@ class SmallHub:
     directory: Directory
     client: OcpiClient
     clock: Clock
+    default_policy: DefaultPolicy = DefaultPolicy.open
     url: str = ""
+    alarms: list[str] = field(default_factory=list)
+    book: AgreementBook = field(default_factory=AgreementBook)
 
     def wire(self, url: str) -> None:
         """What needs the public URL, which is known once the socket is."""
         self.url = url
         identity = HubIdentity(HUB, url, {"name": "Hub", "website": url})
-        self.status = ClientInfoStatus(self.database, self.directory, self.client, self.clock)
-        self.registration = Registration(
-            self.database, self.directory, self.client, KEYS, self.clock, identity, self.status.announced
+        self.status = ClientInfoStatus(
+            self.database, self.directory, self.clock, lambda event, **fields: self.alarms.append(event)
         )
-        self.own_modules = OwnModules(self.directory, self.registration, url, self.clock)
+        self.announcements = Announcements(
+            database=self.database,
+            directory=self.directory,
+            policy=Policy(self.default_policy, self.book, self.clock),
+            suspicion=self.status.suspicion,
+            pushes=Pushes(self.database, self.directory, self.client, self.status, self.clock),
+            clock=self.clock,
+        )
+        self.registration = Registration(self.database, self.directory, self.client, KEYS, self.clock, identity)
+        self.own_modules = OwnModules(self.directory, self.registration, self.announcements, url, self.clock)
 
     async def handle(self, request: OcpiRequest) -> OcpiResponse:
         caller = await self.directory.authenticate(request)
@@ -89,11 +106,13 @@ async def opened(dsn: str) -> AsyncIterator[Database]:
 
 
 @contextlib.asynccontextmanager
-async def small_hub(dsn: str) -> AsyncIterator[SmallHub]:
+async def small_hub(
+    dsn: str, default_policy: DefaultPolicy = DefaultPolicy.open, clock: Clock | None = None
+) -> AsyncIterator[SmallHub]:
     """A listening hub on this database."""
-    clock = Clock()
+    clock = clock or Clock()
     async with opened(dsn) as database, OcpiClient(allow_insecure=True) as client:
-        hub = SmallHub(database, Directory(database, KEYS, HUB, clock), client, clock)
+        hub = SmallHub(database, Directory(database, KEYS, HUB, clock), client, clock, default_policy)
         edge = OcpiEdge(_nothing, hub, MODULES, clock)
         async with running(edge) as listening:
             hub.wire(listening.url)
@@ -107,3 +126,25 @@ async def _nothing(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": f"{kind}.complete"})
         if kind == "lifespan.shutdown":
             return
+
+
+@contextlib.asynccontextmanager
+async def announcing(*hubs: SmallHub) -> AsyncIterator[None]:
+    """The background work of the hubs' clientinfo, and of their memory, while the block lasts."""
+    loops = [
+        loop()
+        for hub in hubs
+        for loop in (
+            hub.status.run,
+            hub.announcements.run,
+            hub.directory.watch,
+            partial(keep_up_to_date, hub.book, hub.database),
+        )
+    ]
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

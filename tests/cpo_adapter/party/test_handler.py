@@ -66,6 +66,23 @@ async def test_a_token_the_hub_broadcasts_is_taken_and_answered_to_the_hub(
         assert (await hub.call(Method.GET, "tokens", "RECEIVER", PATH, sender=EMSP))[1].data == token()
 
 
+@pytest.mark.rule("R-52", "H-10")
+async def test_objects_of_parties_that_only_client_info_names_are_taken(
+    adapter_database: FreshDatabase, tmp_path: Path
+) -> None:
+    """The hub's credentials name the hub alone; whose objects come through it is told by HubClientInfo."""
+    async with FakeHub() as hub, joined_adapter(settings_of(adapter_database, tmp_path), hub):
+        info = {**hub.client_info(), "country_code": "FR", "party_id": "OTH"}
+        await hub.call(Method.PUT, "hubclientinfo", "RECEIVER", "/FR/OTH", info, sender=None)
+        document = token(country_code="FR", party_id="OTH", uid="STRANGER")
+        path = "/FR/OTH/STRANGER?type=APP_USER"
+        for sender in (OTHER, HUB):
+            _, answer, _ = await hub.call(Method.PUT, "tokens", "RECEIVER", path, document, sender=sender)
+            assert answer.status_code == 1000
+        _, kept, _ = await hub.call(Method.GET, "tokens", "RECEIVER", path, sender=OTHER)
+        assert kept.data == document
+
+
 async def test_sessions_and_cdrs_are_shown_to_their_emsp_only(adapter_database: FreshDatabase, tmp_path: Path) -> None:
     async with FakeHub() as hub, joined_adapter(settings_of(adapter_database, tmp_path), hub) as adapter:
         await hub.call(Method.PUT, "tokens", "RECEIVER", PATH, token())

@@ -83,20 +83,6 @@ def test_terms_are_the_defaults_where_everybody_may_talk_to_everybody() -> None:
     assert [terms.cdr_mode for terms in kept if terms] == ["guaranteed", "transparent", "transparent"]
 
 
-def test_the_next_change_is_the_first_date_to_come() -> None:
-    agreements = AgreementBook()
-    agreements.replace(
-        {
-            frozenset((CPO, EMSP)): Terms(valid_from=NOW - HOUR, valid_until=NOW + 2 * HOUR),
-            frozenset((CPO, OTHER)): Terms(valid_from=NOW + HOUR),
-        }
-    )
-    policy = Policy(DefaultPolicy.agreement, agreements, lambda: NOW)
-    assert policy.next_change(NOW) == NOW + HOUR
-    assert policy.next_change(NOW + HOUR) == NOW + 2 * HOUR
-    assert policy.next_change(NOW + 2 * HOUR) is None
-
-
 async def test_a_change_reaches_every_process_and_what_did_not_change_is_not_read(
     database: Database, hub_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

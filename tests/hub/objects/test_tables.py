@@ -6,6 +6,7 @@ from sqlalchemy import MetaData
 
 from hub.agreements import tables as agreements
 from hub.clearing import tables as clearing
+from hub.clientinfo import tables as clientinfo
 from hub.delivery import tables as delivery
 from hub.objects import tables as objects
 from hub.pulls import tables as pulls
@@ -16,7 +17,8 @@ from tests.support.postgres import FreshDatabase
 
 
 @pytest.mark.parametrize(
-    "metadata", [m.METADATA for m in (agreements, clearing, delivery, objects, pulls, retention, routing, traces)]
+    "metadata",
+    [m.METADATA for m in (agreements, clearing, clientinfo, delivery, objects, pulls, retention, routing, traces)],
 )
 async def test_columns_keys_and_nullability_agree(hub_database: FreshDatabase, metadata: MetaData) -> None:
     connection = await asyncpg.connect(hub_database.owner_dsn)

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0011_pulls"
-down_revision = "0009_agreements"
+down_revision = "0010_clientinfo"
 branch_labels = None
 depends_on = None
 
