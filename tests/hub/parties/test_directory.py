@@ -260,6 +260,26 @@ async def test_a_suspended_platform_is_refused(hub: SmallHub) -> None:
             await hub.directory.authenticate(request(party.hub_token))
 
 
+async def test_a_value_that_came_to_mean_two_platforms_is_refused_although_it_was_recognised_before(
+    hub: SmallHub,
+) -> None:
+    """The same Authorization value: one platform's token in Base64, and another's as it stands."""
+    async with Party.running(CPO) as party, Party.running(("EMSP", "DE/XYZ")) as other:
+        await registered(hub, party, CPO)
+        await registered(hub, other, ("EMSP", "DE/XYZ"))
+        asked = request(party.hub_token)
+        assert (await hub.directory.authenticate(asked)).party == ABC
+        platform = await hub.directory.platform_of(PartyId("DE", "XYZ"))
+        assert platform is not None
+        mac = token_mac(KEYS.mac[0], asked.authorization.removeprefix("Token "))
+        async with hub.database.transaction() as connection:
+            await repository.add_token(connection, mac, platform.id, "C", hub.clock(), retires_others=False)
+            await repository.touch(connection, platform.id)
+        await hub.directory.refresh()
+        with pytest.raises(NotAuthenticated):
+            await hub.directory.authenticate(asked)
+
+
 async def test_switches_of_a_platform_are_read(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
         await registered(hub, party, CPO)
