@@ -139,6 +139,7 @@ class Sending:
                 destination.last_failure = self._clock()
                 destination.not_before = destination.last_failure + probe_delay(self._chance())
                 destination.give_back(pending)
+                destination.forget()
             case Failed(reason, its_own=False) if _works_otherwise(destination):
                 destination.last_failure = self._clock()
                 await self._rejected(destination, pending, attempt.version, reason)

@@ -42,10 +42,6 @@ class Suspicion:
                 self._answered.clear()
                 self._began_to_fail = dict.fromkeys(self._began_to_fail, self._clock() - WITHIN_SECONDS - 1)
 
-    def forget(self, platforms: set[UUID]) -> None:
-        """Keep only what is known of these."""
-        self._began_to_fail = {one: since for one, since in self._began_to_fail.items() if one in platforms}
-
 
 def probe_delay(chance: float) -> float:
     """Seconds until one of many is tried again: half to one and a half times 20 s."""

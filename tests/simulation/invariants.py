@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from uuid import UUID
 
+from hub.delivery import backoff
 from hub.delivery.audience import Audience
 from hub.delivery.destinations import Destination
 from hub.delivery.send import RoutedMessage
@@ -107,7 +108,8 @@ class Judge:
     def looks(self, destination: Destination) -> None:
         """Now and then, at each destination of each worker: memory is bounded, and an absent receiver costs a cursor."""
         waiting = len(destination.pending) + len(destination.urgent) + len(destination.blocked)
-        absent = destination.away or (destination.noted and self.clock() + 1 < destination.not_before)
+        failing = destination.noted and backoff.opens(destination.failures)
+        absent = destination.away or (failing and self.clock() + 1 < destination.not_before)
         if absent and waiting + len(destination.unsettled) > MOST_KEPT_WHILE_FAILING:
             self.violated("an absent receiver costs a cursor", f"{waiting} wait for {destination.party}")
         if max(waiting, len(destination.delivered)) > 30_000:

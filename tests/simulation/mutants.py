@@ -90,7 +90,6 @@ MUTANTS = (
     Mutant("an absent receiver is remembered", SENDING, "        destination.forget()\n        destination.skipping", "        destination.skipping"),
     Mutant("a debt is settled by any version", MEMORY, "if known is None or known[0].version <= version:", "if True:"),
     Mutant("told but not read again", DESTINATIONS, "            self.unsettled.append((change.position, change.key, change.version))\n", ""),
-    Mutant("a lost race of failures", SENDING, "destination.failures, destination.not_before = failures, now + delay", "destination.not_before = now + delay"),
 )  # fmt: skip
 
 

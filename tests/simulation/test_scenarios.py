@@ -108,6 +108,73 @@ def test_an_agreement_that_ends_while_the_object_is_read_holds(ends_at: float) -
     virtual_time.run(story())
 
 
+@pytest.mark.rule("Q-11")
+@pytest.mark.parametrize(("down", "ours"), [(20, True), (7, False)])
+def test_most_failing_at_once_is_taken_for_our_own_fault_and_a_few_are_not(down: int, ours: bool) -> None:
+    async def story() -> None:
+        here = Quiet(20)
+        await asyncio.sleep(60)
+        for receiver in here.all[:down]:
+            receiver.moods = [(0.0, "down"), (2000.0, "healthy")]
+        for number in range(30):
+            here.put(f"L{number}")
+            await asyncio.sleep(60)
+        failing = [held for held in here.database.destinations.values() if held.failing_since is not None]
+        assert len(failing) == (0 if ours else down)
+        assert max(one.failures for one in here.worker.destinations.values()) < 3 or not ours
+        await asyncio.sleep(2000)
+        assert here.judge.missing(here.receivers) == []
+        await here.end()
+
+    virtual_time.run(story())
+
+
+@pytest.mark.rule("Q-01", "F-51")
+@pytest.mark.parametrize(("resync", "pushed"), [("push", 8), ("pull", 0)])
+def test_a_cursor_older_than_the_log_leads_to_a_walk_or_to_nothing_for_who_reads_for_itself(
+    resync: str, pushed: int
+) -> None:
+    async def story() -> None:
+        here = Quiet(1, resync=resync)
+        for number in range(8):
+            here.put(f"L{number}", told=False)
+        here.database.floor = here.database.log[5].position
+        del here.database.log[:6]
+        await asyncio.sleep(30)
+        [receiver] = here.all
+        assert receiver.pushes == pushed
+        here.put("L9")
+        await asyncio.sleep(5)
+        assert receiver.pushes == pushed + 1
+        assert here.database.destinations[receiver.party].walk is None
+        await here.end()
+
+    virtual_time.run(story())
+
+
+@pytest.mark.rule("U-22", "Q-01")
+def test_who_reads_for_itself_is_pushed_nothing_of_an_outage_nobody_noticed() -> None:
+    """Timeouts alone make nobody OFFLINE; the back-off is the outage."""
+
+    async def story() -> None:
+        here = Quiet(1, resync="pull")
+        await asyncio.sleep(10)
+        [receiver] = here.all
+        receiver.moods = [(0.0, "blackhole"), (200.0, "healthy")]
+        for number in range(6):
+            here.put(f"L{number}")
+            await asyncio.sleep(15)
+        await asyncio.sleep(1500)
+        missed = receiver.pushes
+        here.put("L9")
+        await asyncio.sleep(1500)
+        assert missed == 0
+        assert [key.key_folded for key in receiver.order] == ["L9"]
+        await here.end()
+
+    virtual_time.run(story())
+
+
 async def p99_of_the_others(slow: bool) -> float:
     """Seconds from the commit of a push to its receipt, at 99 receivers of 100, while one takes 10 s an answer."""
     here = Quiet(100)
