@@ -38,6 +38,7 @@ fuzz: $(VENV)/.installed
 
 simulate: $(VENV)/.installed
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+	@$(BIN)/python -m tests.simulation.absence
 
 faults: $(VENV)/.installed
 	@$(BIN)/python -m tests.faults --kills $(KILLS) $(if $(filter command line,$(origin SEED)),--seed $(SEED))
