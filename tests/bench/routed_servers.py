@@ -9,7 +9,6 @@ import base64
 import contextlib
 import gc
 import sys
-from collections import deque
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -22,11 +21,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from hub.agreements import repository as agreements
+from hub.agreements.policy import Terms
 from hub.app import running_hub
 from hub.db.engine import Database, open_pool
 from hub.settings import load
 from hub.telemetry import configure_logs
-from hub.traces.record import Traces
 from ocpi_modules.http.client import OcpiClient, OutgoingRequest
 from ocpi_modules.http.listener import running
 from tests.bench.messages import CPO, EMSP
@@ -48,7 +47,7 @@ async def hub(receiver: int, dsn: str) -> AsyncIterator[int]:
     )
     database = Database(await open_pool(dsn, max_size=1, application_name="bench"))
     async with database.transaction() as connection:
-        await agreements.put_agreement(connection, CPO, EMSP, [])
+        await agreements.put_agreements(connection, [agreements.Agreement(CPO, EMSP, Terms())])
     for party, role in ((CPO, "CPO"), (EMSP, "EMSP")):
         await register(database, settings.keys, Partner(party, role, receiver))
     await database.close()
@@ -143,12 +142,8 @@ async def plain(receiver: int, dsn: str) -> AsyncIterator[int]:
 
 
 async def main(kind: str, receiver: str, dsn: str) -> None:
-    if kind == "hub":
-        # Until traces are written in batches: the memory they wait in.
-        waiting: deque[Any] = deque(maxlen=10_000)
-        Traces.routed = lambda self, trace: waiting.append(trace)  # type: ignore[method-assign]
     configure_logs()
-    sides = {"hub": hub, "hub_with_log": hub, "null": null, "plain": plain}
+    sides = {"hub": hub, "null": null, "plain": plain}
     async with sides[kind](int(receiver), dsn) as port:
         gc.collect()
         gc.freeze()  # as `ocpi-hub serve` does
