@@ -171,6 +171,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         door=pushing,
         journal=journal,
         alarm=_alarms.error,
+        clock=clock,
     )
     route = PartyToPartyRoute(
         directory=directory,

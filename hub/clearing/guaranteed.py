@@ -7,9 +7,9 @@ on. A receiver that fails rests in the memory of each process; a CDR that is ref
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -24,11 +24,11 @@ from hub.delivery.send import DoorOut, RoutedMessage
 from hub.delivery.verdict import Failed, Passed, Rejected, Taken, judge, reason_of
 from hub.objects.pages import party_of
 from hub.parties.platforms import Platform
-from ocpi_modules.message import PartyId
+from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 
-POLL_SECONDS = 1.0
-CLAIM_SECONDS = 60.0
+POLL_SECONDS = 1
+CLAIM = timedelta(seconds=60)
 """Longer than a push may take: who claimed it is dead, or has told."""
 AT_ONCE = 16
 _log = structlog.get_logger("hub.clearing")
@@ -48,10 +48,10 @@ class Journal(Protocol):
 
 @dataclass
 class Rest:
-    """A receiver that fails; times are readings of a monotonic clock."""
+    """A receiver that fails: since when, and until when it is left alone."""
 
-    since: float
-    until: float = 0.0
+    since: datetime
+    until: datetime
     failures: int = 0
 
 
@@ -66,8 +66,8 @@ class GuaranteedDelivery:
         door: DoorOut,
         journal: Journal,
         alarm: Callable[..., None],
-        clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        clock: Clock,
+        chance: random.Random | None = None,
     ) -> None:
         self._database = database
         self._receivers = receivers
@@ -75,7 +75,7 @@ class GuaranteedDelivery:
         self._journal = journal
         self._alarm = alarm
         self._clock = clock
-        self._chance = chance
+        self._chance = chance or random.Random()  # noqa: S311 (spreads retries)
         self._resting: dict[str, Rest] = {}
         self._woken = asyncio.Event()
 
@@ -108,7 +108,7 @@ class GuaranteedDelivery:
         if not platforms:
             return False
         async with self._database.transaction() as connection:
-            due = await repository.claim_due(connection, list(platforms), CLAIM_SECONDS, AT_ONCE)
+            due = await repository.claim_due(connection, list(platforms), CLAIM, AT_ONCE)
         if due:
             async with asyncio.TaskGroup() as group:
                 for one in due:
@@ -147,26 +147,27 @@ class GuaranteedDelivery:
 
     async def _refused(self, due: Due, reason: str) -> None:
         refusals = due.refusals + 1
-        seconds = backoff.object_delay(refusals, self._chance())
-        await self._put_off(due, seconds, refusals)
+        seconds = backoff.object_delay(refusals, self._chance.random())
+        await self._put_off(due, None if seconds is None else timedelta(seconds=seconds), refusals)
         if seconds is None:
             self._alarm("cdr refused", owner=due.owner, id=due.id_folded, receiver=due.receiver, reason=reason)
 
     async def _failed(self, due: Due, failed: Failed) -> None:
         now = self._clock()
-        rest = self._resting.setdefault(due.receiver, Rest(now))
+        rest = self._resting.setdefault(due.receiver, Rest(now, now))
         if now >= rest.until:  # not the same failure, seen by another CDR
             rest.failures += 1
-            delay = backoff.destination_delay(rest.failures, now - rest.since, self._chance(), failed.retry_after)
-            rest.until = now + delay
-        await self._put_off(due, 0.0, due.refusals)
+            failing = (now - rest.since).total_seconds()
+            seconds = backoff.destination_delay(rest.failures, failing, self._chance.random(), failed.retry_after)
+            rest.until = now + timedelta(seconds=seconds)
+        await self._put_off(due, timedelta(), due.refusals)
 
-    async def _put_off(self, due: Due, seconds: float | None, refusals: int) -> None:
+    async def _put_off(self, due: Due, wait: timedelta | None, refusals: int) -> None:
         try:
             async with self._database.transaction() as connection:
-                await repository.put_off(connection, due, seconds, refusals)
+                await repository.put_off(connection, due, wait, refusals)
         except DatabaseAway:
-            _log.warning("cdr_claim_runs_out", owner=due.owner, seconds=CLAIM_SECONDS)
+            _log.warning("cdr_claim_runs_out", owner=due.owner, seconds=CLAIM.total_seconds())
 
 
 def _message(due: Due, owner: PartyId, receiver: PartyId) -> RoutedMessage:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from ocpi_modules.message import PartyId
@@ -33,8 +34,8 @@ async def guarantee(connection: Any, owner: PartyId, id_folded: str, receiver: P
     )
 
 
-async def claim_due(connection: Any, receivers: Sequence[str], seconds: float, limit: int) -> list[Due]:
-    """Take what is due for these receivers; nobody else takes it for `seconds`. An original goes before its credit."""
+async def claim_due(connection: Any, receivers: Sequence[str], claim: timedelta, limit: int) -> list[Due]:
+    """Take what is due for these receivers; nobody else takes it while the `claim` lasts. An original goes before its credit."""
     rows = await connection.fetch(
         "WITH due AS (SELECT own.owner, own.id_folded, cdr.body FROM cdr_delivery AS own "
         "JOIN cdr_identity AS identity USING (owner, id_folded) "
@@ -43,24 +44,24 @@ async def claim_due(connection: Any, receivers: Sequence[str], seconds: float, l
         "WHERE own.guaranteed AND own.state <> 'DELIVERED' AND own.next_attempt_at <= clock_timestamp() "
         "AND own.receiver = ANY($1::text[]) AND coalesce(original.state, 'DELIVERED') = 'DELIVERED' "
         "ORDER BY own.next_attempt_at LIMIT $3 FOR UPDATE OF own SKIP LOCKED) "
-        "UPDATE cdr_delivery AS own SET next_attempt_at = clock_timestamp() + $2 * interval '1 second' FROM due "
+        "UPDATE cdr_delivery AS own SET next_attempt_at = clock_timestamp() + $2::interval FROM due "
         "WHERE (own.owner, own.id_folded) = (due.owner, due.id_folded) "
         "RETURNING own.owner, own.id_folded, own.receiver, own.refusals, own.correlation_id, due.body",
         receivers,
-        seconds,
+        claim,
         limit,
     )
     return [Due(**dict(row)) for row in rows]
 
 
-async def put_off(connection: Any, due: Due, seconds: float | None, refusals: int) -> None:
+async def put_off(connection: Any, due: Due, wait: timedelta | None, refusals: int) -> None:
     """When it is tried next; None: not before somebody asks."""
     await connection.execute(
-        "UPDATE cdr_delivery SET next_attempt_at = clock_timestamp() + $3 * interval '1 second', refusals = $4 "
+        "UPDATE cdr_delivery SET next_attempt_at = clock_timestamp() + $3::interval, refusals = $4 "
         "WHERE owner = $1 AND id_folded = $2",
         due.owner,
         due.id_folded,
-        seconds,
+        wait,
         refusals,
     )
 

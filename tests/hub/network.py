@@ -312,6 +312,7 @@ async def network(
             door=TracedDoor(client, traces, deadlines=deadlines, report=report),
             journal=journal,
             alarm=alarm,
+            clock=shared["clock"],
         )
         route = PartyToPartyRoute(
             directory=directory,

@@ -188,7 +188,7 @@ def test_an_address_that_is_not_ours_is_refused_in_one_sentence(hub: HubProcess)
 
 
 async def test_tables_that_are_behind_are_named_with_the_way_out(hub: HubProcess, hub_database: FreshDatabase) -> None:
-    await _execute(hub_database.owner_dsn, "DROP TABLE hub_schema_version")
+    await _execute(hub_database.owner_dsn, "DROP TABLE hub_schema_version, hub_schema_version_program")
     done = hub.run("serve")
     assert done.returncode == 1
     assert done.stderr.startswith("The tables lack 0001_parties, 0002_")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
+from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy, Terms
 from hub.delivery.audience import Audience
 from hub.delivery.destinations import Fresh
 from hub.delivery.worker import DeliveryWorker
@@ -18,6 +18,7 @@ from hub.objects.repository import ObjectKey
 from hub.parties.platforms import Connection
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Method, ModuleID, Role
+from tests.hub.network import NOW
 from tests.simulation import virtual_time
 from tests.simulation.absence import LongLog
 from tests.simulation.invariants import Judge
@@ -38,7 +39,7 @@ class Quiet:
         self.database = database or MemoryDatabase(self.loop.time)
         self.directory = Directory()
         self.agreements = AgreementBook()
-        policy = Policy(DefaultPolicy.agreement, self.agreements)
+        policy = Policy(DefaultPolicy.agreement, self.agreements, lambda: NOW)
         self.audience = Audience(self.directory, policy)  # type: ignore[arg-type]
         self.judge = Judge(self.database, self.audience, self.loop.time)
         self.receivers: dict[PartyId, Receiver] = {}
@@ -47,7 +48,7 @@ class Quiet:
             party = PartyId("DE", f"{number:03}")
             self.receivers[party] = Receiver(self.directory.add(party, Role.EMSP, **switches), party)
             self.database.destinations[party] = Held(party, self.directory.platforms[party].id, Position(0, 0), 1)
-        self.agreements.replace({frozenset((CPO, party)): frozenset() for party in self.receivers})
+        self.agreements.replace({frozenset((CPO, party)): Terms() for party in self.receivers})
         self.alarms: list[str] = []
         self.latency = 0.001
         chance = Random(7)

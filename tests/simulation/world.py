@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
+from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy, Terms
 from hub.db.engine import DatabaseAway
 from hub.delivery.audience import Audience
 from hub.delivery.destinations import Fresh
@@ -21,6 +21,7 @@ from hub.objects.repository import ObjectKey
 from hub.parties.platforms import Connection, Party, Platform, PlatformState, Switches
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID, Role
+from tests.hub.network import NOW
 from tests.simulation import virtual_time
 from tests.simulation.invariants import Judge, Violated
 from tests.simulation.memory import Debt, Given, Held, MemoryDatabase, MemoryStore, Transaction
@@ -151,7 +152,7 @@ class World:
         self.database = MemoryDatabase(self.loop.time, window_rows=caps[0], window_changes=caps[1])
         self.directory = Directory()
         self.agreements = AgreementBook()
-        self.audience = Audience(self.directory, Policy(DefaultPolicy.agreement, self.agreements))  # type: ignore[arg-type]
+        self.audience = Audience(self.directory, Policy(DefaultPolicy.agreement, self.agreements, lambda: NOW))  # type: ignore[arg-type]
         self.judge = Judge(self.database, self.audience, self.loop.time)
         self.receivers: dict[PartyId, Receiver] = {}
         self.owners = [PartyId("NL", f"C{number:02}") for number in range(2)]
@@ -192,7 +193,7 @@ class World:
         for pair in set(pairs) - set(kept):
             one, other = tuple(pair)
             self.judge.unsteady |= {(one, other), (other, one)}
-        self.agreements.replace({pair: frozenset() for pair in kept})
+        self.agreements.replace({pair: Terms() for pair in kept})
 
     # What happens
 

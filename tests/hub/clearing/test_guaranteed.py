@@ -8,7 +8,7 @@ import pytest
 
 from hub.agreements.policy import CdrMode, Terms
 from hub.clearing import guaranteed_repository as repository
-from hub.clearing.guaranteed import AT_ONCE, CLAIM_SECONDS, GuaranteedDelivery
+from hub.clearing.guaranteed import AT_ONCE, CLAIM, GuaranteedDelivery
 from hub.delivery.send import Deadlines
 from tests.hub.clearing.test_journal import POST, REFUSED, cdr, states, taken
 from tests.hub.network import CPO, EMSP, Network, eventually, network
@@ -55,10 +55,10 @@ async def test_a_guaranteed_cdr_is_acknowledged_while_its_receiver_is_away_and_p
     async with delivering(net.guaranteed):
         await eventually(lambda: net.emsp.seen)
         net.emsp.answer = taken
-        net.guaranteed.heard(net.directory.known_platform_of(EMSP))
-        await eventually(lambda: len(net.emsp.seen) >= 2, 10)
-        while await states(net) != ["DELIVERED"]:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while await states(net) != ["DELIVERED"]:
+                net.guaranteed.heard(net.directory.known_platform_of(EMSP))
+                await asyncio.sleep(0.01)
     seen = net.emsp.seen[-1]
     assert (seen.body, seen.routing, seen.headers["x-correlation-id"]) == (cdr(), ("DE*MSP", "NL*CPO"), "corr-1")
     assert set(await bodies(net)) == {cdr()}
@@ -154,7 +154,7 @@ async def test_two_processes_never_post_one_cdr_at_the_same_time(net: Network) -
 
     async def claimed() -> list[str]:
         async with net.database.transaction() as connection:
-            due = await repository.claim_due(connection, [str(EMSP)], CLAIM_SECONDS, AT_ONCE)
+            due = await repository.claim_due(connection, [str(EMSP)], CLAIM, AT_ONCE)
         return [one.id_folded for one in due]
 
     one, other = await asyncio.gather(claimed(), claimed())
