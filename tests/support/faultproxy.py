@@ -85,15 +85,15 @@ class FaultProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
         self._writers.add(target_writer)
+        directions = [
+            asyncio.create_task(self._ask(reader, target_writer)),
+            asyncio.create_task(self._answer(target_reader, writer)),
+        ]
         try:
-            await asyncio.wait(
-                [
-                    asyncio.create_task(self._ask(reader, target_writer)),
-                    asyncio.create_task(self._answer(target_reader, writer)),
-                ],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for direction in directions:
+                direction.cancel()
             self._writers.discard(target_writer)
             target_writer.transport.abort()
 
