@@ -18,15 +18,15 @@ LOCATIONS = 12
 class Load:
     """`async with Load(world):` sends until the end of the block, and leaves nothing unacknowledged behind."""
 
-    def __init__(self, world: World, *, cdrs: bool = True) -> None:
+    def __init__(self, world: World, pause: float = PAUSE_SECONDS) -> None:
         self._world = world
-        self._cdrs = cdrs
+        self._pause = pause
         self._ending = False
         self._tasks: list[asyncio.Task[None]] = []
         self._clock = 0
 
     async def __aenter__(self) -> "Load":
-        senders = [self._locations(lane) for lane in range(4)] + ([self._send_cdrs()] if self._cdrs else [])
+        senders = [*(self._locations(lane) for lane in range(4)), self._send_cdrs()]
         self._tasks = [asyncio.create_task(sender) for sender in senders]
         return self
 
@@ -48,7 +48,7 @@ class Load:
             await self._until_told("PUT", "locations", f"/NL/ABC/{location_id}", body)
             world.history.acknowledged["locations", location_id] = body
             number += 1
-            await asyncio.sleep(world.chance.uniform(0, PAUSE_SECONDS))
+            await asyncio.sleep(world.chance.uniform(0, self._pause))
 
     async def _send_cdrs(self) -> None:
         world, number = self._world, 0
@@ -59,7 +59,7 @@ class Load:
             await self._until_told("POST", "cdrs", "", body)
             world.history.cdrs[cdr_id] = body
             number += 1
-            await asyncio.sleep(world.chance.uniform(0, 2 * PAUSE_SECONDS))
+            await asyncio.sleep(world.chance.uniform(0, 2 * self._pause))
 
     async def _until_told(self, method: str, module: str, path: str, body: bytes) -> None:
         """The same bytes until they are acknowledged, as a partner does with what must arrive."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.faults.checkers import check
-from tests.faults.load import Load
+from tests.faults.load import PAUSE_SECONDS, Load
 from tests.faults.world import World, eventually, running_world
 from tests.support.faultproxy import Mode
 from tests.support.party import Scripted
@@ -36,6 +36,8 @@ class Scenario:
     ids: str
     break_it: Callable[[World, int], Awaitable[None]]
     times: int = 1
+    pause: float = PAUSE_SECONDS
+    """The most a sender waits between two pushes."""
     small_disk: bool = False
     """Whether PostgreSQL is to have a file system of its own, which needs root."""
 
@@ -47,7 +49,7 @@ class Scenario:
 
     async def _run(self, folder: Path, seed: int, times: int | None) -> dict[str, object]:
         async with running_world(folder, seed) as world:
-            async with Load(world):
+            async with Load(world, self.pause):
                 await asyncio.sleep(0.5)
                 await self.break_it(world, times or self.times)
             await check(world)
@@ -260,7 +262,7 @@ SCENARIOS: dict[str, Scenario] = {
     "network faults": Scenario("F-15 F-16 F-17 F-18 F-19 Q-10", network_faults, 7),
     "bad answers": Scenario("F-21 F-22 F-23", bad_answers, 8),
     "flapping": Scenario("F-24", flapping, 5),
-    "many return": Scenario("F-25 Q-11", many_return, 300),
+    "many return": Scenario("F-25 Q-11", many_return, 300, pause=4.0),
     "disk full": Scenario("F-12 Q-15", disk_full, 1, small_disk=True),
     "redis absent": Scenario("F-14 Q-05", redis_absent, 1),
 }

@@ -5,26 +5,32 @@ balancer; what was not acknowledged is sent again, as a partner would.
 """
 
 import asyncio
+import base64
 import contextlib
 import random
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from hub.db.embedded import EmbeddedPostgres, open_embedded
+from hub.db.engine import Database, open_pool
+from hub.registration.invitations import invite
 from ocpi_modules import envelope, headers, json
 from ocpi_modules.http.failures import SendFailed
 from ocpi_modules.message import PartyId
+from ocpi_modules.secrets import Keys
+from ocpi_modules.spec import Role
 from tests.faults.history import History
 from tests.support.faultproxy import FaultProxy
-from tests.support.hub_process import HubProcess
+from tests.support.hub_process import SECRET_KEY, HubProcess
 from tests.support.party import Party
 from tests.support.postgres import migrate_hub_template
 
-CPO, EMSP, NSP = PartyId("NL", "ABC"), PartyId("DE", "XYZ"), PartyId("FR", "NSP")
+HUB, CPO, EMSP, NSP = PartyId("NL", "HUB"), PartyId("NL", "ABC"), PartyId("DE", "XYZ"), PartyId("FR", "NSP")
 SETTINGS = {"fsync": "off", "max_connections": "100"}
 """Commits are durable against the death of PostgreSQL, which is what is killed here; the machine lives on."""
 PATIENCE = 60.0
@@ -60,11 +66,30 @@ class World:
         partner = await self.stack.enter_async_context(Party.running((role, party)))
         proxy = await self.stack.enter_async_context(FaultProxy.running(int(partner.url.rpartition(":")[2])))
         partner.url = f"http://127.0.0.1:{proxy.port}"
-        token = await asyncio.to_thread(self.hubs[0].invite, f"{role}:{party}")
+        token = await self._invite(Role(role), PartyId.of(*party.split("/")))
         answer = await partner.register(self.hubs[0].versions_url, token)
         assert answer.http_status == 200, answer.body
         self.more.append(partner)
         return proxy
+
+    async def _invite(self, role: Role, party: PartyId) -> str:
+        """As the command, without a process of its own: there may be hundreds."""
+        keys = Keys.derived_from(base64.b64decode(SECRET_KEY))
+        pool = await open_pool(self.postgres.dsn("hub_template", "hub_app"), max_size=1, application_name="test")
+        database = Database(pool)
+        try:
+            token, _ = await invite(
+                database,
+                keys,
+                lambda: datetime.now(UTC),
+                self.hubs[0].url,
+                HUB,
+                [(role, party)],
+                expires=timedelta(days=1),
+            )
+        finally:
+            await database.close()
+        return token
 
     async def call_in(self, partner: Party) -> None:
         """The partner calls every process: what it is owed may be tried at once (Q-01)."""
