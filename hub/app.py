@@ -132,6 +132,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         database=database,
         door=door,
         directory=directory,
+        policy=policy,
         traces=traces,
         clock=clock,
         public_url=settings.public_url,

@@ -16,10 +16,8 @@ from hub.routing.decide import (
     OwnCopy,
     OwnModule,
     PartyToParty,
-    Route,
     Ticket,
     TicketKind,
-    addressee,
     decide,
 )
 from hub.routing.get_all import GetAllRoute
@@ -74,7 +72,8 @@ class HubHandler:
         caller = await self._authenticate(request, began)
         self._seen(caller.platform)
         try:
-            route = await self._decide(request, caller)
+            module = registry.module(request.version, request.module)
+            route = decide(request, caller.party, module, self._directory.hub_party)
             answer = await self._take(route, request, caller)
         except Exception as error:
             self._traces.refused(request, caller, route, error, began)
@@ -118,14 +117,6 @@ class HubHandler:
                 return await self._open_routing.forward(request, caller, _sender(caller))
             case Ticket():
                 raise HubError("This URL is not one the hub handed out.")
-
-    async def _decide(self, request: OcpiRequest, caller: Caller) -> Route:
-        """`decide` looks in memory only; a party that memory does not know is looked up before (contracts section 5)."""
-        module = registry.module(request.version, request.module)
-        to = addressee(request) if module.kind is Kind.FUNCTIONAL else None
-        if to is not None and not request.endpoint.self_defined:
-            await self._directory.platform_of(to)
-        return decide(request, caller.party, module, self._directory)
 
 
 def _sender(caller: Caller) -> PartyId:

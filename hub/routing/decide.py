@@ -5,11 +5,10 @@ There is no default branch: what nothing above claims is an Open Routing Request
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from ocpi_modules.message import OcpiRequest, PartyId
 from ocpi_modules.spec import InterfaceRole, Kind, Method, ModuleID, ModuleSpec
-from ocpi_modules.status import ClientError, UnknownReceiver
+from ocpi_modules.status import ClientError
 
 LINK_TICKET = "hub_link"
 LINK_RECEIVER = "hub_to"
@@ -71,18 +70,11 @@ class CustomModule:
 Route = CustomModule | Ticket | OwnModule | PartyToParty | BroadcastPush | GetAll | OwnCopy | OpenRouting
 
 
-class KnownParties(Protocol):
-    """The directory, as far as it is in memory."""
-
-    hub_party: PartyId
-
-    def known_platform_of(self, party: PartyId) -> object | None: ...
-
-
-def decide(request: OcpiRequest, sender: PartyId | None, module: ModuleSpec, parties: KnownParties) -> Route:
+def decide(request: OcpiRequest, sender: PartyId | None, module: ModuleSpec, hub_party: PartyId) -> Route:
     """The route of a request from `sender` (None only where FROM has no meaning).
 
-    Raises UnknownReceiver (4001, R-21) and ClientError (2000) for a list GET on a Receiver interface.
+    Whether a named receiver exists is not looked at: only the route may say so, and to whom (R-21, R-28). Raises ClientError
+    (2000) for a list GET on a Receiver interface.
     """
     ticket = _ticket(request)
     if ticket:
@@ -91,11 +83,11 @@ def decide(request: OcpiRequest, sender: PartyId | None, module: ModuleSpec, par
         return OwnModule()
     to = addressee(request)
     if module.id is ModuleID.custom:
-        return CustomModule(_named(to, parties.hub_party))
-    if _lists_own_store(request, to, sender, parties.hub_party):
+        return CustomModule(_named(to, hub_party))
+    if _lists_own_store(request, to, sender, hub_party):
         return GetAll()
-    if to is not None and to != parties.hub_party:
-        return _direct(to, parties)
+    if to is not None and to != hub_party:
+        return PartyToParty(to)
     return _without_receiver(request, to, module)
 
 
@@ -127,14 +119,6 @@ def _named(to: PartyId | None, hub: PartyId) -> PartyId:
     if to is None or to == hub:
         raise ClientError("Custom modules go from party to party: name the receiver in the OCPI-to headers.")
     return to
-
-
-def _direct(to: PartyId, parties: KnownParties) -> PartyToParty:
-    if parties.known_platform_of(to) is None:
-        raise UnknownReceiver(
-            f"OCPI-to names {to}, which no platform of this hub has registered; GET hubclientinfo lists the parties."
-        )
-    return PartyToParty(to)
 
 
 def _without_receiver(request: OcpiRequest, to: PartyId | None, module: ModuleSpec) -> Route:

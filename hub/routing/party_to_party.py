@@ -25,7 +25,7 @@ from ocpi_modules import registry, roles, validation
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID, ModuleSpec, Role
-from ocpi_modules.status import ClientError, ConnectionProblem, HubError, InvalidParameters, NotFound, UnknownReceiver
+from ocpi_modules.status import ClientError, ConnectionProblem, HubError, InvalidParameters, UnknownReceiver
 
 _NOT_NOW = "it is registered here but away now; GET hubclientinfo tells when it is back."
 
@@ -161,9 +161,9 @@ class PartyToPartyRoute:
 
     async def follow_link(self, request: OcpiRequest, caller: Caller, sender: PartyId, reference: str) -> OcpiResponse:
         """The next page of a list whose Link had no offset (R-69)."""
-        ticket = await self._tickets.find(reference)
-        if ticket.kind != TicketKind.LINK or ticket.asker != sender or ticket.module != request.module:
-            raise NotFound("This Link is not, or no longer, one the hub handed to you; begin the list again.")
+        ticket = await self._tickets.find(
+            reference, TicketKind.LINK, lambda found: found.asker == sender and found.module == request.module
+        )
         forward = await self._admit(request, caller, sender, ticket.addressee)
         message = RoutedMessage.of(request, to=ticket.addressee, sender=sender)
         return await self._page(forward, replace(message, url=ticket.url))
@@ -192,6 +192,7 @@ class PartyToPartyRoute:
         return Forward(request, module, sender, receiver, platform, caller.platform, findings)
 
     async def _receiving_platform(self, request: OcpiRequest, sender: PartyId, receiver: PartyId) -> Platform:
+        """4001 in the same words for a party nobody has and for one without an agreement, whatever its state (R-21, R-28)."""
         platform = await self._directory.platform_of(receiver)
         if platform is None or not self._policy.allows(sender, receiver, request.module):
             raise UnknownReceiver(

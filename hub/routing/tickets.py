@@ -6,7 +6,8 @@ Command and result are two messages, minutes apart, and the second carries nothi
     addressee --(3: result to hub/<ticket>)--> hub --(4: result to the asker's URL, with the asker's token)--> asker
 
 The ticket is committed before step 2, so that a restart between 2 and 3 loses nothing. At step 3 the caller is identified by
-its token, the message by the ticket alone: real stacks send no other header (field 7). The same result posted again is answered
+its token, the message by the ticket alone: real stacks send no other header (field 7). A ticket opens for the platform it was
+handed to, while the two parties have an agreement. The same result posted again is answered
 from the first time; a different one (CANCELED_RESERVATION after ACCEPTED) goes on, as long as the ticket lives.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from hub.agreements.policy import Policy
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.outcome import Delivered, NotSent, Outcome, Unreachable
 from hub.delivery.send import DoorOut, RoutedMessage
@@ -54,6 +56,7 @@ class Tickets:
         database: Database,
         door: DoorOut,
         directory: Directory,
+        policy: Policy,
         traces: Traces,
         clock: Clock,
         public_url: str,
@@ -61,6 +64,7 @@ class Tickets:
         self._database = database
         self._door = door
         self._directory = directory
+        self._policy = policy
         self._traces = traces
         self._clock = clock
         self._public_url = public_url
@@ -99,23 +103,26 @@ class Tickets:
         await self._store(lambda connection: repository.insert_ticket(connection, ticket))
         return ticket.reference
 
-    async def find(self, reference: str) -> StoredTicket:
-        """Raises NotFound (404) or NotAvailable (503)."""
+    async def find(self, reference: str, kind: TicketKind, opens: Callable[[StoredTicket], bool]) -> StoredTicket:
+        """The ticket, where it `opens` for who asks; else NotFound (404), in the same words as for none. NotAvailable (503)."""
         try:
             async with self._database.connection() as connection:
                 ticket = await repository.find_ticket(connection, reference, self._clock())
         except DatabaseAway:
             raise not_available() from None
-        if ticket is None:
-            self._traces.flagged("unknown or expired ticket", ticket=reference[:6])
+        if ticket is None or ticket.kind != kind or not opens(ticket):
+            self._traces.flagged("unknown, expired or another's ticket", ticket=reference[:6])
             raise NotFound("This URL is not, or no longer, one the hub handed out.")
         return ticket
 
     async def follow(self, request: OcpiRequest, caller: Caller, reference: str) -> OcpiResponse:
         """Deliver a result to the URL the asker gave, or answer the same result as the first time."""
-        ticket = await self.find(reference)
-        if ticket.kind != TicketKind.RESPONSE_URL or ticket.addressee not in caller.platform.party_ids:
-            raise NotFound("This URL is not, or no longer, one the hub handed out.")
+
+        def opens(ticket: StoredTicket) -> bool:
+            agreed = self._policy.allows(ticket.addressee, ticket.asker, ModuleID(ticket.module))
+            return ticket.addressee in caller.platform.party_ids and agreed
+
+        ticket = await self.find(reference, TicketKind.RESPONSE_URL, opens)
         _ = request.document  # raises NotJson (HTTP 400)
         digest = hashlib.sha256(request.body).digest()
         before = await self._result(reference, digest)

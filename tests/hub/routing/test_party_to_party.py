@@ -187,11 +187,15 @@ async def test_an_unknown_receiver_is_4001(net: Network) -> None:
     assert answer.routing == ("NL*CPO", "NL*HUB")
 
 
-@pytest.mark.rule("R-28", "U-05")
+@pytest.mark.rule("R-28", "U-05", "R-21")
 async def test_a_party_without_an_agreement_looks_like_an_unknown_one(hub_database: FreshDatabase) -> None:
     async with network(hub_database, policy=DefaultPolicy.agreement) as net:
         answer = await net.call(net.cpo, "PUT", SESSION, session(), to=EMSP)
-        assert (answer.status_code, net.emsp.seen) == (4001, [])
+        assert (answer.http_status, answer.status_code, net.emsp.seen) == (200, 4001, [])
+        unknown = await net.call(net.cpo, "PUT", SESSION, session(), to=PartyId("FR", "XXX"))
+        assert unknown.message.replace("FR*XXX", "DE*MSP") == answer.message
+        for nobody in (EMSP, PartyId("FR", "XXX")):  # what its role does not call it is told alike
+            assert (await net.call(net.cpo, "GET", "/sender/locations", to=nobody)).status_code == 2000
         net.policy.replace({frozenset((CPO, EMSP)): frozenset()})
         assert (await net.call(net.cpo, "PUT", SESSION, session(), to=EMSP)).status_code == 1000
 
@@ -311,7 +315,9 @@ async def test_a_link_without_offset_waits_behind_a_ticket_of_the_asker(net: Net
     first = await net.call(net.cpo, "GET", "/sender/tokens", to=EMSP)
     url = first.headers["link"].split("<")[1].split(">")[0]
     assert "page" not in url
-    assert (await net.call(net.emsp, "GET", url)).http_status == 404
+    theirs, unknown = await net.call(net.emsp, "GET", url), await net.call(net.emsp, "GET", f"{url}x")
+    assert (theirs.http_status, theirs.message) == (unknown.http_status, unknown.message)
+    assert theirs.http_status == 404
     assert (await net.call(net.cpo, "GET", url)).status_code == 1000
     assert net.emsp.seen[-1].target == "/msp/sender/v/tokens/page/77?c=%2F"
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from hub.agreements.policy import DefaultPolicy
 from hub.delivery.send import Deadlines
 from hub.parties import repository as parties
 from hub.routing import repository
@@ -87,6 +88,19 @@ async def test_a_result_from_another_platform_is_404(net: Network) -> None:
     answer = await result(net, url, sender=net.emsp)
     assert (answer.http_status, answer.status_code, net.emsp.seen) == (404, 2001, [])
     assert (await result(net, url[:-1] + ("A" if url[-1] != "A" else "B"))).http_status == 404
+
+
+@pytest.mark.rule("R-28")
+@pytest.mark.promise("Q-13", "S-15")
+async def test_a_result_needs_an_agreement_when_it_comes(hub_database: FreshDatabase) -> None:
+    async with network(hub_database, policy=DefaultPolicy.agreement) as net:
+        net.policy.replace({frozenset((CPO, EMSP)): frozenset()})
+        url = await started(net)
+        net.policy.replace({})
+        ended, unknown = await result(net, url), await result(net, f"{url}x")
+        assert (ended.http_status, ended.message, net.emsp.seen) == (404, unknown.message, [])
+        net.policy.replace({frozenset((CPO, EMSP)): frozenset()})
+        assert (await result(net, url)).status_code == 1000
 
 
 @pytest.mark.rule("R-74", "M-23")
