@@ -16,6 +16,7 @@ from hub.routing.decide import (
     OwnCopy,
     OwnModule,
     PartyToParty,
+    Route,
     Ticket,
     TicketKind,
     decide,

@@ -294,12 +294,10 @@ async def network(
         notes = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
         traces = Traces(_Log(flagged))
         writer = TraceWriter(traces=traces, database=seen_database, key=keys.pseudonym[0], clock=shared["clock"])
-                objects = KeptObjects(later=later, **shared)
+        objects = KeptObjects(later=later, **shared)
         book = Book()
         allowed = Policy(policy, book, lambda: time[0])
-        tickets = Tickets(
-            door=door, directory=directory, policy=allowed, traces=traces, public_url=url, **shared
-        )
+        tickets = Tickets(door=door, directory=directory, policy=allowed, traces=traces, public_url=url, **shared)
         journal = CdrJournal(
             later=later,
             alarm=alarm,

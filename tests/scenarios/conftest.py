@@ -124,7 +124,8 @@ class World:
 
 
 @asynccontextmanager
-async def running_world(fresh: FreshDatabase) -> AsyncIterator[World]:
+async def running_world(fresh: FreshDatabase, *, policy: str = "open") -> AsyncIterator[World]:
+    """`policy` as in HUB_DEFAULT_POLICY. What a hub does in the background is not started."""
     async with AsyncExitStack() as stack:
         application: list[Any] = []
 
@@ -140,7 +141,7 @@ async def running_world(fresh: FreshDatabase) -> AsyncIterator[World]:
                 "HUB_SECRET_KEY": SECRET,
                 "HUB_PUBLIC_URL": listening.url,
                 "HUB_ALLOW_INSECURE": "true",
-                "HUB_DEFAULT_POLICY": "open",
+                "HUB_DEFAULT_POLICY": policy,
                 "HUB_WEBSITE": "https://hub.example",
             }
         )

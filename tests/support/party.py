@@ -119,6 +119,7 @@ class Party:
         self.kept: dict[tuple[str, str], bytes] = {}
         self.endpoints: Callable[[list[dict[str, str]]], list[dict[str, str]]] = lambda listed: listed
         self.credentials_url = ""
+        self.business_name = ""
         self._scripts: dict[tuple[str, str], list[Script]] = {}
         self._arrived = asyncio.Condition()
 
@@ -162,7 +163,7 @@ class Party:
                 "role": item.role,
                 "country_code": item.party.country_code,
                 "party_id": item.party.party_id,
-                "business_details": {"name": f"{item.role} {item.party}"},
+                "business_details": {"name": self.business_name or f"{item.role} {item.party}"},
             }
             for item in (self.roles if roles is None else roles)
         ]

@@ -23,17 +23,26 @@ class RawConnection:
         line, headers, body = await self._message(seconds)
         return int(line.split(" ")[1]), headers, body
 
+    async def whole_answer(self, seconds: float = 10) -> tuple[bytes, bytes]:
+        """(head, body) of the next answer, every byte of them."""
+        head, _, _, body = await self._read(seconds)
+        return head, body
+
     async def request(self, seconds: float = 10) -> tuple[str, dict[str, str], bytes]:
         """(request line, headers by lower-case name, body) of the next request, on a server's side."""
         return await self._message(seconds)
 
     async def _message(self, seconds: float) -> tuple[str, dict[str, str], bytes]:
+        _, line, headers, body = await self._read(seconds)
+        return line, headers, body
+
+    async def _read(self, seconds: float) -> tuple[bytes, str, dict[str, str], bytes]:
         async with asyncio.timeout(seconds):
             head = await self.reader.readuntil(b"\r\n\r\n")
             line, *lines = head.decode("latin-1").strip().split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines)}
             body = await self.reader.readexactly(int(headers.get("content-length", "0")))
-        return line, headers, body
+        return head, line, headers, body
 
     async def rest(self, seconds: float = 10) -> bytes:
         """Everything until the other side closes."""
