@@ -47,6 +47,7 @@ from hub.routing.custom_modules import CustomModulesRoute
 from hub.routing.get_all import GetAllRoute
 from hub.routing.notes import Notes
 from hub.routing.open_routing import OpenRoutingRoute
+from hub.routing.own_sessions import OwnSessions
 from hub.routing.owners import Owners
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
@@ -182,6 +183,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         cdrs=journal,
         notes=Notes(notes, clock),
         objects=objects,
+        sessions=OwnSessions(database),
         missed=MissedSessions(objects),
         traces=traces,
         public_url=settings.public_url,

@@ -83,6 +83,12 @@ class KeptObjects(Protocol):
     async def mark_stale(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None: ...
 
 
+class Sessions(Protocol):
+    """Whose sessions are whose, as routing sees it."""
+
+    async def check(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> None: ...
+
+
 class Missed(Protocol):
     """What is done about a Session that reached nobody. Never raises."""
 
@@ -99,6 +105,7 @@ class PartyToPartyRoute:
         tickets: Tickets,
         cdrs: Cdrs,
         objects: KeptObjects,
+        sessions: Sessions,
         notes: Notes,
         missed: Missed,
         traces: Traces,
@@ -110,6 +117,7 @@ class PartyToPartyRoute:
         self._tickets = tickets
         self._cdrs = cdrs
         self._objects = objects
+        self._sessions = sessions
         self._notes = notes
         self._missed = missed
         self._traces = traces
@@ -118,6 +126,7 @@ class PartyToPartyRoute:
     async def forward(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> OcpiResponse:
         """The receiver's answer. Raises OcpiError for what is refused or has no answer."""
         forward = await self._admit(request, caller, sender, receiver)
+        await self._sessions.check(request, caller, sender, receiver)
         message = RoutedMessage.of(request, to=receiver, sender=sender)
         if request.endpoint.location_header:
             return await self._post_cdr(forward, message)

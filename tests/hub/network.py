@@ -34,6 +34,7 @@ from hub.routing.custom_modules import CustomModulesRoute
 from hub.routing.get_all import GetAllRoute
 from hub.routing.notes import Notes
 from hub.routing.open_routing import OpenRoutingRoute
+from hub.routing.own_sessions import OwnSessions
 from hub.routing.owners import Owners
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
@@ -321,6 +322,7 @@ async def network(
             tickets=tickets,
             cdrs=journal,
             objects=objects,
+            sessions=OwnSessions(seen_database),
             notes=Notes(notes, shared["clock"]),
             missed=MissedSessions(objects),
             traces=traces,
