@@ -19,7 +19,8 @@ LOCATIONS, CDRS = "ocpi_modules/locations/schemas.py", "ocpi_modules/cdrs/schema
 DIRECTORY, SEND, OWNERSHIP = "hub/parties/directory.py", "hub/delivery/send.py", "hub/routing/ownership.py"
 HANDSHAKE, ANSWERS, OWN = "hub/registration/handshake.py", "hub/routing/answers.py", "hub/own_modules.py"
 TICKETS, RESPONSE_URL, KEEP = "hub/routing/tickets.py", "hub/routing/response_url.py", "hub/objects/keep.py"
-PAGES = "hub/objects/page_repository.py"
+PAGES, OBJECT_PAGES, GET_ALL = "hub/objects/page_repository.py", "hub/objects/pages.py", "hub/routing/get_all.py"
+JOURNAL = "hub/clearing/journal.py"
 
 MUTANTS = (
     Mutant("X-06", HEADERS, "for token in (decoded, value) if token]", "for token in (decoded,) if token]"),
@@ -91,7 +92,10 @@ MUTANTS = (
     Mutant("K-04", KEEP, 'key = "|".join(parts)', "key = parts[0]"),
     Mutant("M-30", RESPONSE_URL, "or parts.hostname not in hosts", "or False"),
     Mutant("M-33", OWNERSHIP, '("START_SESSION", "RESERVE_NOW")', "()"),
-    Mutant("M-34", TICKETS, "or ticket.addressee not in caller.platform.party_ids", ""),
+    Mutant("M-34", TICKETS, "return ticket.addressee in caller.platform.party_ids and agreed", "return agreed"),
+    Mutant("R-28", GET_ALL, "return reads and self._policy.allows(viewer, owner, module)", "return reads"),
+    Mutant("R-66", OBJECT_PAGES, "[viewer] if asking.module in FOR_ONE_PARTY else [EVERYBODY, viewer]", '["DE*MSP"]'),
+    Mutant("D-20", JOURNAL, "or _party(delivery.owner) not in askers:", "or False:"),
     Mutant(
         "R-108",
         "hub/routing/custom_modules.py",

@@ -17,6 +17,8 @@ from tests.support.party import Party, Scripted
 from tests.tenants.documents import written
 from tests.tenants.names import Names
 
+ALSO_FOR_ONE = "canary-{}-"
+"""Of these objects the partner got a copy of its own, with a secret in it."""
 LISTS = {"locations": "cpo", "tariffs": "cpo", "sessions": "cpo", "cdrs": "cpo", "tokens": "emsp"}
 """The paginated functional modules, and who owns their objects."""
 SINGLE = {
@@ -108,6 +110,7 @@ class Seeding:
             await self._push(tenant.ids(shape), text, broadcast=True)
         for shape, text in (("{}-UNI-", tenant.secret), ("secret-{}-", tenant.secret)):
             await self._push(tenant.ids(shape), text, broadcast=False)
+        await self._push(tenant.ids(ALSO_FOR_ONE), tenant.secret, broadcast=False)
         for shape in ("{}-", "secret-{}-"):
             await self._between(tenant.ids(shape))
         await self._requests()

@@ -12,7 +12,7 @@ from tests.scenarios.conftest import HUB, Answer
 from tests.support.party import Party, Scripted
 from tests.tenants.attempts import DATES
 from tests.tenants.conftest import Street
-from tests.tenants.tenant import LISTS, link_of, party_of
+from tests.tenants.tenant import ALSO_FOR_ONE, LISTS, link_of, party_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -48,6 +48,17 @@ async def test_a_total_counts_exactly_what_the_asker_may_see(street: Street, mod
             assert street.two.secret not in json.encode(answer.data).decode()
     marked = [id_ for id_ in seen[str(street.two.emsp.id)] + seen[str(street.two.cpo.id)] if street.two.mark in id_]
     assert bool(marked) == ("2020" not in query)
+
+
+@pytest.mark.rule("U-49", "U-08")
+@pytest.mark.promise("S-15")
+async def test_a_copy_for_one_party_is_read_by_that_party_alone(street: Street) -> None:
+    path = f"/sender/locations/{street.two.ids(ALSO_FOR_ONE)['location_id']}"
+    assert street.two.secret in (await page(street, street.two.emsp, path)).body.decode()
+    for name in ("both", "nsp", "other"):
+        answer = await page(street, street.neighbours[name], path)
+        assert street.two.canary in answer.body.decode()
+        assert street.two.secret not in answer.body.decode()
 
 
 @asynccontextmanager

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -15,48 +14,40 @@ from hub.parties import repository as parties
 from ocpi_modules.message import PartyId
 from tests.support.party import Party
 from tests.tenants.attempts import Attempt, rows
-from tests.tenants.conftest import Street, eventually
+from tests.tenants.conftest import Street
 from tests.tenants.names import NOWHERE_CPO
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-STATES = {"away": "SE/AWY", "suspended": "FI/SUS", "gone": "NO/GON"}
+STATES = {"away": PartyId("SE", "AWY"), "suspended": PartyId("FI", "SUS"), "gone": PartyId("NO", "GON")}
 PLANNED = PartyId("DK", "PLA")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def strangers(street: Street) -> AsyncIterator[dict[str, PartyId]]:
     """Parties of both main roles, in every state, that nobody has an agreement with."""
-    async with AsyncExitStack() as stack:
-        found: dict[str, PartyId] = {"connected": street.one.cpo.id, "planned": PLANNED}
-        directory, database = street.world.hub.directory, street.world.hub.database
-        for state, code in STATES.items():
-            party = await stack.enter_async_context(Party.running(("CPO", code), ("EMSP", code)))
-            await street.register(party)
-            platform = directory.known_platform_of(party.id)
-            assert platform is not None
-            if state == "suspended":
-                await changes.suspend(database, lambda: datetime.now(UTC), platform.id)
-            elif state == "gone":
-                assert (await party.unregister()).http_status == 200
-            else:
-                await eventually(partial(connected, street, party.id))
-                async with database.transaction() as connection:
-                    await parties.set_connection(connection, platform.id, "OFFLINE")
-                    await parties.touch(connection, platform.id)
-                await eventually(partial(away, street, party.id))
-            found[state] = party.id
-        await street.world.invite(("CPO", "/".join(PLANNED)))
-        await directory.refresh()
-        yield found
+    hub = street.world.hub
+    found = {"connected": street.one.cpo.id, "planned": PLANNED, **STATES}
+    await street.world.invite(("CPO", "/".join(PLANNED)))
+    for state, party in STATES.items():
+        code = "/".join(party)
+        async with Party.running(("CPO", code), ("EMSP", code)) as platform:
+            await street.register(platform)
+            if state == "gone":
+                assert (await platform.unregister()).http_status == 200
+    await changes.suspend(hub.database, lambda: datetime.now(UTC), id_of(street, "suspended"))
+    await hub.directory.refresh()
+    while hub.directory.platform(id_of(street, "away")).connected:  # a request of it may still be written down
+        async with hub.database.transaction() as connection:
+            await parties.set_connection(connection, id_of(street, "away"), "OFFLINE")
+            await parties.touch(connection, id_of(street, "away"))
+        await hub.directory.refresh()
+    yield found
 
 
-def connected(street: Street, party: PartyId) -> bool:
-    platform = street.world.hub.directory.known_platform_of(party)
-    return platform is not None and platform.connected
-
-
-def away(street: Street, party: PartyId) -> bool:
-    return not connected(street, party)
+def id_of(street: Street, state: str) -> UUID:
+    platform = street.world.hub.directory.known_platform_of(STATES[state])
+    assert platform is not None
+    return platform.id
 
 
 @pytest.mark.rule("R-21", "R-28", "U-05")
