@@ -212,7 +212,7 @@ class Pages:
         span: Span | None,
         known: Mapping[Spot | None, Chunk],
     ) -> tuple[list[Chunk], bool]:
-        """The page, and whether there is another one; `known` is what was read already."""
+        """The page, and whether there is another one; `known` is what was read already, as long as a whole page."""
         missing, more = asking.page.limit, False
         chunks: list[Chunk] = []
         shelves, offset, seq = _entered(shelves, asking)
@@ -229,6 +229,7 @@ class Pages:
                 found = [known.get(spot) or await repository.chunk(connection, spot, missing)]
             chunks += found
             missing -= sum([chunk.count for chunk in found])
+            known = {}
             more = any(chunk.more for chunk in found)
             shelves, offset, seq = shelves[len(several) or 1 :], 0, 0
         return chunks, more or bool(shelves)

@@ -234,6 +234,17 @@ async def test_a_viewer_with_very_many_owners_is_not_remembered(
     assert counting.statements == 2
 
 
+@pytest.mark.rule("X-34")
+async def test_an_owner_that_comes_in_front_of_the_guessed_one_makes_no_page_longer(counting: Counting) -> None:
+    await put(counting, OWNERS[1], *"DEFGH")
+    pages, viewer = Pages(counting), VIEWERS[0]
+    assert ids_of(await pages.read(asking(viewer, PageRequest(100, 3)))) == ["D", "E", "F"]
+    await put(counting, OWNERS[0], "A")
+    await put(counting, OWNERS[0], "A", audience=str(viewer))
+    found = await pages.read(asking(viewer, PageRequest(100, 3)))
+    assert (ids_of(found), found.total) == (["A", "D", "E"], 6)
+
+
 PAGE_MAP = f"""
     SELECT owner, audience, place / {STEP}, created_seq FROM (SELECT owner, audience, created_seq,
         row_number() OVER (PARTITION BY owner, audience ORDER BY created_seq) - 1 AS place FROM kept_object WHERE listed)
