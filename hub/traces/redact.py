@@ -133,8 +133,9 @@ def sentence(text: str, request: OcpiRequest, pseudonym: Pseudonym) -> str:
     text = _QUOTED.sub("'...'", text)
     values = {request.variables[name] for name in request.variables if name in PERSONAL}
     values |= set(_personal_values(document(request), 0))
+    within = text.upper().casefold()  # a body may hold a hundred thousand of them
     for value in sorted(values, key=len, reverse=True):
-        if len(value) >= _SHORTEST:
+        if len(value) >= _SHORTEST and value.upper().casefold() in within:
             text = re.sub(re.escape(value), hashed(value, pseudonym), text, flags=re.IGNORECASE)
     return text
 

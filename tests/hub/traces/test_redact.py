@@ -40,6 +40,16 @@ def test_sentences_keep_neither_what_is_quoted_nor_what_the_request_calls_person
 
 
 @pytest.mark.promise("S-07")
+def test_of_a_body_full_of_personal_values_only_those_in_the_sentence_are_looked_at() -> None:
+    hashes = []
+    body = json.encode([{"uid": f"x{number:06}"} for number in range(1000)])
+    given = request("PUT", RECEIVER, "tokens", "/DE/MSP/OTHER", body=body)
+    assert given.document
+    shown = redact.sentence("of X000007", given, lambda text: hashes.append(text) or "1")  # type: ignore[func-returns-value]
+    assert (shown, hashes) == ("of #1", ["X000007"])
+
+
+@pytest.mark.promise("S-07")
 def test_of_headers_only_named_ones_are_shown() -> None:
     given = {"Authorization": "Token x", "X-Limit": "5", "Link": '<https://a.b/secret>; rel="next"', "X-Own": "y"}
     assert redact.headers(given) == {"x-limit": "5", "link": "https://a.b/..."}
