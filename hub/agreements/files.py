@@ -132,7 +132,7 @@ def _objects(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         try:
             _, end = scanner.raw_decode(text, position)
             fields = json.decode(text[position:end].encode())
-        except (stdlib_json.JSONDecodeError, NotJson, RecursionError):
+        except (ValueError, NotJson, RecursionError):  # also: a number of too many digits
             raise WrongLines([f"Line {number}: what begins here is not JSON; compare it with an export."]) from None
         if not isinstance(fields, dict):
             raise WrongLines([f"Line {number}: an agreement is an object with the fields {', '.join(FIELDS)}."])

@@ -65,6 +65,7 @@ def test_people_may_leave_out_what_is_usual(text: str) -> None:
         ('[\n{"cpo":"NL/ABC","emsp":"DE/XYZ"},\n{"cpo":"NL/AB', ["Line 3: the list does not end with a ]"]),
         ('{"cpo":"NL/ABC","emsp":"DE/XYZ"}\n{"cpo":"NL/AB', ["Line 2: what begins here is not JSON"]),
         ('[{"cpo":"NL/ABC","cpo":"NL/ABX","emsp":"DE/XYZ"}]', ["Line 1: what begins here is not JSON"]),
+        (f'[{{"cpo":{"9" * 5000},"emsp":"DE/XYZ"}}]', ["Line 1: what begins here is not JSON"]),
         ('[\n["NL/ABC","DE/XYZ"]]', ["Line 2: an agreement is an object with the fields"]),
         ('[{"cpo":"NL/ABC","emsp":"DE/XYZ","modules":{"a":1}}]', ["Line 1: modules: {'a': 1} is no module"]),
         ('[{"cpo":"NL/ABC","emsp":"DE/XYZ","modules":[["x"]]}]', ["Line 1: modules: ['x'] is no module"]),
