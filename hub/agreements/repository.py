@@ -1,6 +1,6 @@
 """SQL of agreements."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,26 +31,25 @@ async def all_agreements(connection: Any) -> list[Agreement]:
     return [_agreement(row) for row in rows]
 
 
-async def put_agreements(connection: Any, agreements: Iterable[Agreement]) -> None:
-    """Make or change agreements; two parties have one, whichever of them is called the CPO."""
-    await connection.executemany(
+async def put_agreements(connection: Any, agreements: Sequence[Agreement]) -> None:
+    """Make or change agreements; two parties have one, whichever of them is called the CPO. Some thousands at a time."""
+    terms = [given.terms for given in agreements]
+    await connection.execute(
         """
-        INSERT INTO agreement (cpo, emsp, modules, valid_from, valid_until, cdr_mode) VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO agreement (cpo, emsp, modules, valid_from, valid_until, cdr_mode)
+        SELECT cpo, emsp, string_to_array(modules, ' '), valid_from, valid_until, cdr_mode
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+             AS given (cpo, emsp, modules, valid_from, valid_until, cdr_mode)
         ON CONFLICT (least(cpo, emsp), greatest(cpo, emsp)) DO UPDATE
         SET cpo = excluded.cpo, emsp = excluded.emsp, modules = excluded.modules, valid_from = excluded.valid_from,
             valid_until = excluded.valid_until, cdr_mode = excluded.cdr_mode
         """,
-        [
-            (
-                str(given.cpo),
-                str(given.emsp),
-                sorted(given.terms.modules),
-                given.terms.valid_from,
-                given.terms.valid_until,
-                given.terms.cdr_mode,
-            )
-            for given in agreements
-        ],
+        [str(given.cpo) for given in agreements],
+        [str(given.emsp) for given in agreements],
+        [" ".join(sorted(one.modules)) for one in terms],
+        [one.valid_from for one in terms],
+        [one.valid_until for one in terms],
+        [str(one.cdr_mode) for one in terms],
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 64 * 1024 * 1024
 MOST_SENTENCES = 20
 IMPORT_SECONDS = 60.0
+IMPORTED_AT_ONCE = 2000
 Cpo = Annotated[str, typer.Option(help="The CPO: NL/ABC.")]
 Emsp = Annotated[str, typer.Option(help="The eMSP: DE/XYZ.")]
 agreement_app = typer.Typer(no_args_is_help=True, help="Who may exchange what with whom.")
@@ -117,7 +118,8 @@ def agreement_import(
         async with databases.opened(settings) as database, database.transaction(IMPORT_SECONDS) as connection:
             plan = _plan(await repository.all_agreements(connection), agreements)
             if not dry_run:
-                await repository.put_agreements(connection, agreements)
+                for begin in range(0, len(agreements), IMPORTED_AT_ONCE):
+                    await repository.put_agreements(connection, agreements[begin : begin + IMPORTED_AT_ONCE])
         return plan
 
     tell.done(work, json, lambda plan: _told(plan, dry_run))

@@ -77,7 +77,7 @@ class Database:
                 connection.terminate()  # its state is unknown, and to ask a frozen server would wait again
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise DatabaseAway(f"PostgreSQL is away or too slow: {error or type(error).__name__}") from error
+            raise DatabaseAway(f"PostgreSQL is away or too slow: {str(error) or type(error).__name__}") from error
         finally:
             if connection is not None:
                 await self._release(connection)

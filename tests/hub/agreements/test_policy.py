@@ -41,8 +41,8 @@ async def test_an_agreement_holds_in_both_directions_for_its_modules(database: D
         database,
         Agreement(CPO, EMSP, Terms(frozenset({ModuleID.sessions}))),
         Agreement(CPO, OTHER, Terms(frozenset({ModuleID.cdrs}))),
-        Agreement(OTHER, CPO, Terms()),
     )
+    await put(database, Agreement(OTHER, CPO, Terms()))
     agreements = AgreementBook()
     await book.read(agreements, database)
     policy = Policy(DefaultPolicy.agreement, agreements, lambda: NOW)
@@ -52,6 +52,14 @@ async def test_an_agreement_holds_in_both_directions_for_its_modules(database: D
     assert policy.allows(OTHER, CPO, ModuleID.tokens)
     assert not policy.allows(EMSP, OTHER, ModuleID.tokens)
     assert Policy(DefaultPolicy.open, agreements, lambda: NOW).allows(EMSP, OTHER, ModuleID.tokens)
+
+
+async def test_many_agreements_put_together_are_one_statement(database: Database) -> None:
+    many = [Agreement(CPO, PartyId("DE", f"{number:03}"), Terms(frozenset(ModuleID))) for number in range(500)]
+    await put(database, *many)
+    async with database.connection() as connection:
+        assert await repository.all_agreements(connection) == many
+        assert await repository.revision(connection) <= 2  # an INSERT, which may be an UPDATE
 
 
 @pytest.mark.parametrize(
@@ -113,7 +121,8 @@ async def test_a_change_reaches_every_process_and_what_did_not_change_is_not_rea
 
 
 async def test_two_parties_have_one_agreement_whoever_is_called_the_cpo(database: Database) -> None:
-    await put(database, Agreement(CPO, EMSP, Terms()), Agreement(EMSP, CPO, Terms(valid_from=NOW)))
+    await put(database, Agreement(CPO, EMSP, Terms()))
+    await put(database, Agreement(EMSP, CPO, Terms(valid_from=NOW)))
     async with database.connection() as connection:
         assert await repository.all_agreements(connection) == [Agreement(EMSP, CPO, Terms(valid_from=NOW))]
     with pytest.raises(asyncpg.CheckViolationError):
