@@ -29,7 +29,7 @@ from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 
 POLL_SECONDS = 1
 CLAIM = timedelta(seconds=60)
-"""Longer than a push may take: who claimed it is dead, or has told."""
+"""Beyond what a receiver may take (`push_timeout`): who claimed it is dead, or has told."""
 AT_ONCE = 16
 _log = structlog.get_logger("hub.clearing")
 
@@ -107,8 +107,10 @@ class GuaranteedDelivery:
         platforms = self._within_reach()
         if not platforms:
             return False
+        longest = max(platform.switches.push_timeout or 0 for platform in platforms.values())
+        claim = CLAIM + timedelta(seconds=longest)
         async with self._database.transaction() as connection:
-            due = await repository.claim_due(connection, list(platforms), CLAIM, AT_ONCE)
+            due = await repository.claim_due(connection, list(platforms), claim, AT_ONCE)
         if due:
             async with asyncio.TaskGroup() as group:
                 for one in due:

@@ -35,15 +35,23 @@ async def guarantee(connection: Any, owner: PartyId, id_folded: str, receiver: P
 
 
 async def claim_due(connection: Any, receivers: Sequence[str], claim: timedelta, limit: int) -> list[Due]:
-    """Take what is due for these receivers; nobody else takes it while the `claim` lasts. An original goes before its credit."""
+    """Take what is due for these receivers; nobody else takes it during `claim`. An original goes before its credit.
+
+    Each receiver's oldest are looked up by themselves, so that a backlog costs nothing, and taken in turns, so that nobody waits
+    behind the backlog of another.
+    """
     rows = await connection.fetch(
-        "WITH due AS (SELECT own.owner, own.id_folded, cdr.body FROM cdr_delivery AS own "
+        "WITH due AS (SELECT owner, id_folded, body FROM (SELECT oldest.*, "
+        "row_number() OVER (PARTITION BY given.receiver ORDER BY oldest.next_attempt_at) AS turn "
+        "FROM unnest($1::text[]) AS given (receiver) CROSS JOIN LATERAL ("
+        "SELECT own.owner, own.id_folded, own.next_attempt_at, cdr.body FROM cdr_delivery AS own "
         "JOIN cdr_identity AS identity USING (owner, id_folded) "
         "JOIN cdr ON (cdr.owner, cdr.id_folded, cdr.received_at) = (own.owner, own.id_folded, identity.received_at) "
         "LEFT JOIN cdr_delivery AS original ON (original.owner, original.id_folded) = (own.owner, cdr.credit_reference_id) "
         "WHERE own.guaranteed AND own.state <> 'DELIVERED' AND own.next_attempt_at <= clock_timestamp() "
-        "AND own.receiver = ANY($1::text[]) AND coalesce(original.state, 'DELIVERED') = 'DELIVERED' "
-        "ORDER BY own.next_attempt_at LIMIT $3 FOR UPDATE OF own SKIP LOCKED) "
+        "AND own.receiver = given.receiver AND coalesce(original.state, 'DELIVERED') = 'DELIVERED' "
+        "ORDER BY own.next_attempt_at LIMIT $3 FOR UPDATE OF own SKIP LOCKED) AS oldest) AS queued "
+        "ORDER BY turn, next_attempt_at LIMIT $3) "
         "UPDATE cdr_delivery AS own SET next_attempt_at = clock_timestamp() + $2::interval FROM due "
         "WHERE (own.owner, own.id_folded) = (due.owner, due.id_folded) "
         "RETURNING own.owner, own.id_folded, own.receiver, own.refusals, own.correlation_id, due.body",

@@ -10,6 +10,7 @@ from hub.agreements.policy import CdrMode, Terms
 from hub.clearing import guaranteed_repository as repository
 from hub.clearing.guaranteed import AT_ONCE, CLAIM, GuaranteedDelivery
 from hub.delivery.send import Deadlines
+from hub.parties import repository as parties
 from tests.hub.clearing.test_journal import POST, REFUSED, cdr, states, taken
 from tests.hub.network import CPO, EMSP, Network, eventually, network
 from tests.support.postgres import FreshDatabase
@@ -162,6 +163,36 @@ async def test_two_processes_never_post_one_cdr_at_the_same_time(net: Network) -
     assert await claimed() == []
     await execute(net, DUE_NOW)
     assert len(await claimed()) == AT_ONCE
+
+
+@pytest.mark.promise("Q-08")
+async def test_nobody_waits_behind_the_backlog_of_another(net: Network) -> None:
+    for number in range(AT_ONCE + 2):
+        await net.call(net.cpo, "POST", POST, cdr(id=f"CDR{number}"), to=EMSP)
+    await execute(net, f"UPDATE cdr_delivery SET receiver = 'FR*OTH' WHERE id_folded = 'CDR{AT_ONCE + 1}'")
+    async with net.database.transaction() as connection:
+        due = await repository.claim_due(connection, [str(EMSP), "FR*OTH"], CLAIM, AT_ONCE)
+    assert [one.receiver for one in due].count("FR*OTH") == 1
+    assert {one.id_folded for one in due if one.receiver == str(EMSP)} == {f"CDR{n}" for n in range(AT_ONCE - 1)}
+
+
+@pytest.mark.promise("Q-12")
+async def test_a_claim_lasts_longer_than_the_receiver_may_take(net: Network) -> None:
+    async with net.database.transaction() as connection:
+        await parties.set_switches(connection, net.emsp.platform_id, {"push_timeout": 300})
+        await parties.touch(connection, net.emsp.platform_id)
+    await net.directory.refresh()
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    left: list[float] = []
+
+    async def look(seen: object) -> tuple[int, dict[str, str], bytes]:
+        [row] = await net.rows("SELECT extract(epoch FROM next_attempt_at - now()) AS left FROM cdr_delivery")
+        left.append(float(row["left"]))
+        return taken(seen)
+
+    net.emsp.answer = look
+    assert await net.guaranteed.round()
+    assert left[0] > 300
 
 
 async def test_a_transparent_cdr_is_never_posted_by_the_hub(net: Network) -> None:
