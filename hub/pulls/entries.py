@@ -13,6 +13,9 @@ from ocpi_modules.spec import ModuleSpec
 from ocpi_modules.status import InvalidParameters
 from ocpi_modules.types import parse_datetime
 
+LONGEST_KEY = 100
+"""More than any id that OCPI allows; PostgreSQL takes no endless keys."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -40,8 +43,9 @@ def read(module: ModuleSpec, owner: PartyId, raw: bytes, document: Any, now: dat
 
 
 def seen(entries: Sequence[Entry]) -> list[str]:
-    """The keys of what the owner still has: also of what it spelled wrong."""
-    return [entry.key for entry in entries if entry.key is not None and not entry.foreign]
+    """The keys of what the owner still has: also of what it spelled wrong, but none so long that nothing kept has it."""
+    keys = [entry.key for entry in entries if entry.key is not None and not entry.foreign]
+    return [key for key in keys if len(key) <= LONGEST_KEY]
 
 
 def unnamed(entries: Sequence[Entry]) -> int:

@@ -428,3 +428,12 @@ async def test_an_empty_list_is_a_list(here: World) -> None:
     here.listing.before = lambda offset: accepted([])
     row = await here.pull()
     assert (row["state"], row["pages"], row["objects"]) == ("DONE", 1, 0)
+
+
+@pytest.mark.rule("X-29")
+async def test_one_entry_with_an_endless_id_keeps_nothing_else_out(here: World) -> None:
+    endless = "".join(f"{number:X}" for number in range(20_000))  # nothing that shrinks
+    here.listing.bodies = [*locations(2), location(endless), location("L9")]
+    row = await here.pull()
+    assert (row["state"], row["refused"]) == ("DONE", 1), row["said"]
+    assert set(await here.kept()) == {"L0", "L1", "L9"}
