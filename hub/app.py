@@ -28,6 +28,7 @@ from hub.delivery.store import PostgresStore
 from hub.delivery.traced import TracedDoor
 from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
+from hub.objects.batches import Batches
 from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
 from hub.objects.later import LaterWrites
@@ -156,7 +157,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         pulls.told(fresh)
 
     broadcast_push = BroadcastPushRoute(
-        hub_party=settings.hub_party, database=database, objects=objects, clock=clock, told=told
+        hub_party=settings.hub_party, batches=Batches(database=database, objects=objects), clock=clock, told=told
     )
     journal = CdrJournal(
         database=database,

@@ -4,7 +4,7 @@ A PUT replaces, a PATCH and a push of an EVSE or Connector are merged into the k
 `last_updated` wins; what is older than the copy changes nothing. Unknown fields, number spelling and member order stay.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from hub.db.engine import Database, DatabaseAway
-from hub.objects import listing, repository, spelling
+from hub.objects import batch_repository, listing, repository, spelling
 from hub.objects.later import LaterWrites, Write
 from hub.objects.listed_repository import lock_owner
 from hub.objects.removal import evses_removed
@@ -33,7 +33,10 @@ _log = structlog.get_logger("hub.objects")
 
 @dataclass(frozen=True)
 class Push:
-    """A push that was delivered, reduced to what keeping it needs."""
+    """A push that was delivered or is to be, reduced to what keeping it needs.
+
+    `last_updated` is that of the body, where whoever pushes has read it already.
+    """
 
     key: ObjectKey
     module: ModuleSpec
@@ -41,11 +44,19 @@ class Push:
     variables: Mapping[str, str]
     body: bytes
     correlation_id: str = ""
+    last_updated: datetime | None = None
 
     @classmethod
-    def of(cls, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: str) -> "Push":
+    def of(
+        cls,
+        request: OcpiRequest,
+        module: ModuleSpec,
+        owner: PartyId,
+        audience: str,
+        last_updated: datetime | None = None,
+    ) -> "Push":
         key = ObjectKey(owner, module.id, key_folded(request, module), audience)
-        return cls(key, module, request.method, request.variables, request.body, request.correlation_id)
+        return cls(key, module, request.method, request.variables, request.body, request.correlation_id, last_updated)
 
 
 class KeptObjects:
@@ -93,7 +104,8 @@ class KeptObjects:
     async def apply(self, connection: Any, push: Push) -> int | None:
         """The object's new version, None when nothing changed; the caller owns the transaction.
 
-        Raises NotFound or UnknownLocation (404) when there is nothing to merge into (X-76).
+        Raises NotFound or UnknownLocation (404) when there is nothing to merge into (X-76); an OcpiError before it has changed
+        anything, so that the transaction may go on.
         """
         if push.method is not Method.DELETE:
             kept = await repository.lock_living_object(connection, push.key)
@@ -132,7 +144,9 @@ class KeptObjects:
         body = merged(push, kept)
         if body is None:
             return None
-        version = await repository.upsert_object(connection, push.key, body, _last_updated(body), push.correlation_id)
+        version = await repository.upsert_object(
+            connection, push.key, body, last_updated_of(push, body), push.correlation_id
+        )
         await self._log(connection, push.key, version)
         return version
 
@@ -146,10 +160,18 @@ class KeptObjects:
     async def _log(self, connection: Any, key: ObjectKey, version: int | None) -> None:
         if version is None:
             return
+        await repository.log_change(connection, key, version, await self._moment(connection))
+
+    async def log_changes(self, connection: Any, changes: Sequence[tuple[ObjectKey, int]]) -> None:
+        """Each its own row of the change log, in this order."""
+        await batch_repository.log_changes(connection, changes, await self._moment(connection))
+
+    async def _moment(self, connection: Any) -> datetime:
+        """Now, with a partition of the change log for it."""
         now = self._clock()
         if now.date() not in self._days:
             await repository.ensure_change_partition(connection, now)
-        await repository.log_change(connection, key, version, now)
+        return now
 
     async def _write(self, write: Write, key: ObjectKey) -> None:
         if len(self._later):
@@ -176,11 +198,16 @@ def key_folded(request: OcpiRequest, module: ModuleSpec) -> str:
     return folded("|".join(parts))
 
 
+def is_whole(push: Push) -> bool:
+    """Whether it is a PUT of the object itself, which looks at nothing that is kept."""
+    return push.method is Method.PUT and not patch.levels_of(push.module, push.variables)
+
+
 def merged(push: Push, kept: Kept | None) -> bytes | None:
     """The whole object after the push, or None when what is kept is newer."""
-    levels = patch.levels_of(push.module, push.variables)
-    if push.method is Method.PUT and not levels:
+    if is_whole(push):
         return push.body
+    levels = patch.levels_of(push.module, push.variables)
     arrays, texts = _opened(push.module)
     pushed = spelling.read(push.body, arrays, texts)
     known = spelling.read(kept.body, arrays, texts) if kept and not kept.deleted else None
@@ -198,7 +225,10 @@ def _opened(module: ModuleSpec) -> tuple[frozenset[str], frozenset[str]]:
     )
 
 
-def _last_updated(body: bytes) -> datetime:
+def last_updated_of(push: Push, body: bytes) -> datetime:
+    """When what came of a push was last updated."""
+    if push.last_updated is not None and body is push.body:
+        return push.last_updated
     return _instant(spelling.read(body, (), ("last_updated",)))
 
 

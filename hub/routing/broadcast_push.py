@@ -5,13 +5,11 @@ to one party. One transaction holds the object and one row of the change log, ho
 """
 
 from collections.abc import Callable
+from datetime import datetime
 
-import asyncpg
-import structlog
-
-from hub.db.engine import Database, DatabaseAway
 from hub.delivery.destinations import Fresh
-from hub.objects.keep import KeptObjects, Push
+from hub.objects.batches import Batches
+from hub.objects.keep import Push
 from hub.objects.listing import EVERYBODY
 from hub.objects.timeliness import require_no_future
 from hub.parties.platforms import Caller
@@ -20,12 +18,7 @@ from ocpi_modules import envelope, registry, roles, validation
 from ocpi_modules import headers as names
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID, ModuleSpec
-from ocpi_modules.status import ClientError, NotAvailable
-
-TRIES = 3
-RETRY_AFTER = {names.RETRY_AFTER: "5"}
-_COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError)
-_log = structlog.get_logger("hub.routing")
+from ocpi_modules.status import ClientError
 
 
 class BroadcastPushRoute:
@@ -35,23 +28,21 @@ class BroadcastPushRoute:
         self,
         *,
         hub_party: PartyId,
-        database: Database,
-        objects: KeptObjects,
+        batches: Batches,
         clock: Clock,
         told: Callable[[Fresh], None],
     ) -> None:
         self._hub_party = hub_party
-        self._database = database
-        self._objects = objects
+        self._batches = batches
         self._clock = clock
         self._told = told
 
     async def accept(self, request: OcpiRequest, caller: Caller, sender: PartyId) -> OcpiResponse:
         """1000 once it is stored; raises OcpiError, NotAvailable (503) when it cannot be stored now."""
         module = registry.module(request.version, request.module)
-        self._check(request, module, caller, sender)
-        push = Push.of(request, module, sender, EVERYBODY)
-        version = await self._store(push)
+        last_updated = self._check(request, module, caller, sender)
+        push = Push.of(request, module, sender, EVERYBODY, last_updated)
+        version = await self._batches.store(push)
         if version is not None:
             self._told(_fresh(request, push, version))
         return envelope.success(
@@ -61,31 +52,17 @@ class BroadcastPushRoute:
             headers=names.routing_headers(to=sender, sender=self._hub_party),
         )
 
-    def _check(self, request: OcpiRequest, module: ModuleSpec, caller: Caller, sender: PartyId) -> None:
+    def _check(self, request: OcpiRequest, module: ModuleSpec, caller: Caller, sender: PartyId) -> datetime | None:
+        """Its last_updated; None for a DELETE."""
         own = caller.platform.roles_of(sender)
         if not roles.may_call(own, request.module, InterfaceRole.RECEIVER):
             listed = ", ".join(sorted(own)) or "nothing"
             raise ClientError(f"{sender} is registered as {listed}, which does not push {request.module}.")
         check_ownership(request, module, sender, None)
         if request.endpoint.body is None:
-            return
+            return None
         validation.require(request.endpoint.body, request.document)
-        require_no_future(request.document["last_updated"], self._clock())
-
-    async def _store(self, push: Push) -> int | None:
-        """The object's new version, None when what is stored is newer. Writers in each other's way try again (F-11)."""
-        for tries_left in reversed(range(TRIES)):
-            try:
-                await self._objects.prepare()
-                async with self._database.transaction() as connection:
-                    return await self._objects.apply(connection, push)
-            except DatabaseAway as away:
-                _log.warning("broadcast_not_stored", owner=str(push.key.owner), reason=str(away))
-                break
-            except _COLLISIONS:
-                if not tries_left:
-                    break
-        raise NotAvailable("The hub cannot store this at the moment; push it again.", headers=RETRY_AFTER)
+        return require_no_future(request.document["last_updated"], self._clock())
 
 
 def _fresh(request: OcpiRequest, push: Push, version: int) -> Fresh:

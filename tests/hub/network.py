@@ -20,6 +20,7 @@ from hub.delivery.store import PostgresStore
 from hub.delivery.traced import TracedDoor
 from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
+from hub.objects.batches import Batches
 from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
 from hub.objects.later import LaterWrites
@@ -168,6 +169,21 @@ class Outage:
             raise DatabaseAway("away")
         async with self._database.transaction(deadline) as connection:
             yield connection
+
+
+class FailingCommit(Outage):
+    """While `away`, everything in a transaction works but its commit: it is rolled back, and that is told only then."""
+
+    @asynccontextmanager
+    async def transaction(self, deadline: float | None = None) -> AsyncIterator[Any]:
+        async with self._database.connection(deadline) as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            yield connection
+            if self.away:
+                await transaction.rollback()
+                raise DatabaseAway("away at the commit")
+            await transaction.commit()
 
 
 class Book(AgreementBook):
@@ -341,8 +357,7 @@ async def network(
             custom_modules=CustomModulesRoute(directory=directory, policy=allowed, door=door, traces=traces),
             broadcast_push=BroadcastPushRoute(
                 hub_party=HUB,
-                database=seen_database,
-                objects=objects,
+                batches=Batches(database=seen_database, objects=objects),
                 clock=lambda: time[0],
                 told=delivery.told,
             ),

@@ -1,17 +1,14 @@
 """transport_and_format, Broadcast Push."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from hub.agreements.policy import DefaultPolicy
-from hub.db.engine import DatabaseAway
 from ocpi_modules import json
 from ocpi_modules.spec import ModuleID
 from tests.hub.delivery.world import LOCATIONS, World, location, pushed, until, world
-from tests.hub.network import CPO, EMSP, HUB, Outage
+from tests.hub.network import CPO, EMSP, HUB, FailingCommit, Outage
 from tests.support import objects
 from tests.support.postgres import FreshDatabase
 
@@ -170,21 +167,6 @@ async def test_without_a_database_a_broadcast_is_503_and_nothing_is_sent(hub_dat
         assert (answer.http_status, answer.status_code, answer.headers["retry-after"]) == (503, 3000, "5")
         here.net.seen_database.away = False
         assert await here.net.rows("SELECT * FROM kept_object") == []
-
-
-class FailingCommit(Outage):
-    """While `away`, everything in a transaction works but its commit: it is rolled back, and that is told only then."""
-
-    @asynccontextmanager
-    async def transaction(self, deadline: float | None = None) -> AsyncIterator[Any]:
-        async with self._database.connection(deadline) as connection:
-            transaction = connection.transaction()
-            await transaction.start()
-            yield connection
-            if self.away:
-                await transaction.rollback()
-                raise DatabaseAway("away at the commit")
-            await transaction.commit()
 
 
 @pytest.mark.rule("Q-04", "R-36")

@@ -36,3 +36,28 @@ async def keep(database: Database, objects: KeptObjects, *pushes: Push) -> None:
         for push in pushes:
             async with connection.transaction():
                 await objects.apply(connection, push)
+
+
+async def assert_exact(database: Database, step: int) -> None:
+    """The counters and the page map, of that many objects a page, are what counting again makes of what is kept."""
+    async with database.connection() as connection:
+        for table, columns, where, counted in (
+            ("object_page", "page, from_seq", "", _PAGE_MAP),
+            ("object_count", "count, listed", "WHERE count > 0", _COUNTS),
+        ):
+            kept = await connection.fetch(f"SELECT owner, audience, {columns} FROM {table} {where}")
+            expected = await connection.fetch(counted.replace("%(step)d", str(step)))
+            assert sorted(map(tuple, kept)) == sorted(map(tuple, expected))
+
+
+_PAGE_MAP = """
+    SELECT owner, audience, place / %(step)d, created_seq FROM (SELECT owner, audience, created_seq,
+        row_number() OVER (PARTITION BY owner, audience ORDER BY created_seq) - 1 AS place FROM kept_object WHERE listed)
+        AS placed
+    WHERE place > 0 AND place % %(step)d = 0
+"""
+_COUNTS = """
+    SELECT owner, audience, count(*), count(*) FILTER (WHERE listed) FROM kept_object WHERE NOT deleted GROUP BY 1, 2
+    UNION ALL SELECT owner, '=', count(DISTINCT key_folded), count(DISTINCT key_folded) FROM kept_object WHERE NOT deleted
+    GROUP BY owner
+"""
