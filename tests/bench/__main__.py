@@ -4,13 +4,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import catching_up, deep_pages, fan_out, pages_over_http, routed
+from tests.bench import catching_up, deep_pages, fan_out, pages_over_http, routed, stored
 from tests.bench.rounds import Line
 
 GOALS: dict[str, Callable[[], Iterator[Line]]] = {
     "B-1": routed.run_b1,
     "B-2": routed.run_b2,
     "B-3": routed.run_b3,
+    "B-4": stored.run,
     "B-5": fan_out.run,
     "B-6": deep_pages.run,
     "B-7": pages_over_http.run,

@@ -1,0 +1,158 @@
+"""The sides of B-4: `python -m tests.bench.stored_servers hub|bare|orm <dsn>`.
+
+`hub` is the product and prints its port. The others print 0, read for how many seconds they shall store, and print how many rows
+they stored: `bare` by one upsert a row into a table that has a primary key and nothing else, `orm` by get, change and commit of
+the hub's own table.
+"""
+
+import asyncio
+import base64
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+
+import asyncpg
+import uvloop
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from hub.app import POOL_SIZE, running_hub
+from hub.db.engine import Database, open_pool
+from hub.objects.tables import KeptObject
+from hub.settings import load
+from hub.telemetry import configure_logs
+from ocpi_modules.http.listener import running
+from tests.bench import store
+from tests.bench.messages import CPO
+from tests.bench.rounds import pin
+from tests.hub.network import Partner, register
+from tests.support import objects
+
+LOCATIONS, IN_FLIGHT, CONNECTIONS = 10_000, 64, POOL_SIZE
+TOKEN = "hubC_CPO_token"
+NOW = datetime(2026, 9, 1, 12, 30, tzinfo=UTC)
+_FIRST = datetime(2026, 3, 2, tzinfo=UTC)
+_TABLE = (
+    "CREATE TABLE bare (id text PRIMARY KEY, version bigint NOT NULL, last_updated timestamptz NOT NULL, "
+    "body bytea NOT NULL)"
+)
+_UPSERT = (
+    "INSERT INTO bare AS kept (id, version, last_updated, body) VALUES ($1, 1, $2, $3) ON CONFLICT (id) DO UPDATE SET "
+    "version = kept.version + 1, last_updated = excluded.last_updated, body = excluded.body "
+    "WHERE kept.last_updated <= excluded.last_updated RETURNING version"
+)
+Push = tuple[str, datetime, bytes]
+
+
+class Pushes:
+    """Endless pushes (id, last_updated, body), each object in its turn, every one a second newer than the one before."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        head, tail = store.template().split('"id":"@"')
+        before, after = tail.split(objects.WHEN, 1)
+        self._parts = [(part + end).encode() for part, end in ((head, '"id":"'), ('"' + before, ""), (after, ""))]
+
+    def next(self) -> Push:
+        self.made += 1
+        id, when = store.id_at(self.made % LOCATIONS), _FIRST + timedelta(seconds=self.made)
+        head, middle, tail = self._parts
+        return id, when, b"".join((head, id.encode(), middle, when.strftime("%Y-%m-%dT%H:%M:%SZ").encode(), tail))
+
+
+@contextlib.asynccontextmanager
+async def hub(dsn: str) -> AsyncIterator[int]:
+    """The whole product; its one partner is the CPO."""
+    settings = load(
+        {
+            "HUB_COUNTRY_CODE": "NL",
+            "HUB_PARTY_ID": "HUB",
+            "HUB_DATABASE_URL": dsn,
+            "HUB_SECRET_KEY": base64.b64encode(b"k" * 32).decode(),
+            "HUB_ALLOW_INSECURE": "true",
+        }
+    )
+    database = Database(await open_pool(dsn, max_size=1, application_name="bench"))
+    await register(database, settings.keys, Partner(CPO, "CPO"))
+    await database.close()
+    async with running_hub(settings, dsn, lambda: NOW) as built, running(built.ocpi) as listening:
+        yield listening.port
+
+
+@contextlib.asynccontextmanager
+async def bare(dsn: str) -> AsyncIterator[Callable[[Push], Awaitable[None]]]:
+    owner = await asyncpg.connect(dsn.replace("hub_app", "hub_owner"))
+    await owner.execute(_TABLE)
+    await owner.execute("GRANT SELECT, INSERT, UPDATE ON bare TO ocpi_hub_app")
+    await owner.close()
+    pool = await open_pool(dsn, min_size=CONNECTIONS, max_size=CONNECTIONS, application_name="bench")
+
+    async def upsert(push: Push) -> None:
+        async with pool.acquire() as connection:
+            assert await connection.fetchval(_UPSERT, *push)
+
+    yield upsert
+    await pool.close()
+
+
+@contextlib.asynccontextmanager
+async def orm(dsn: str) -> AsyncIterator[Callable[[Push], Awaitable[None]]]:
+    engine = await _engine(dsn)
+    sessions = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
+
+    async def get_and_commit(push: Push) -> None:
+        id, last_updated, body = push
+        async with sessions() as session:
+            kept = await session.get(KeptObject, ("NL*CPO", "locations", id, "*"))
+            assert kept is not None
+            if kept.last_updated <= last_updated:
+                kept.version, kept.last_updated, kept.body = kept.version + 1, last_updated, body
+            await session.commit()
+            assert kept.version > 1
+
+    yield get_and_commit
+    await engine.dispose()
+
+
+async def _engine(dsn: str) -> AsyncEngine:
+    connection = await asyncpg.connect(dsn)
+    params, address = connection._params, connection._addr
+    await connection.close()
+    arguments = {"host": str(address).rsplit("/", 1)[0], "user": params.user, "database": params.database}
+    return create_async_engine(
+        "postgresql+asyncpg://", connect_args=arguments, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=30
+    )
+
+
+async def stored(write: Callable[[Push], Awaitable[None]], pushes: Pushes, seconds: float) -> int:
+    """How many were stored in so many seconds, 64 in flight."""
+    stop, before = perf_counter() + seconds, pushes.made
+
+    async def loop() -> None:
+        while perf_counter() < stop:
+            await write(pushes.next())
+
+    await asyncio.gather(*(loop() for _ in range(IN_FLIGHT)))
+    return pushes.made - before
+
+
+async def main(kind: str, dsn: str) -> None:
+    configure_logs()
+    read = asyncio.get_running_loop().run_in_executor
+    if kind == "hub":
+        async with hub(dsn) as port:
+            print(port, flush=True)
+            await read(None, sys.stdin.read)
+        return
+    pushes = Pushes()
+    async with {"bare": bare, "orm": orm}[kind](dsn) as write:
+        print(0, flush=True)
+        while line := await read(None, sys.stdin.readline):
+            print(await stored(write, pushes, float(line)), flush=True)
+
+
+if __name__ == "__main__":
+    pin(0)
+    uvloop.run(main(*sys.argv[1:]))
