@@ -8,7 +8,6 @@ one after the other; what keeps the others from being stored is tried again by i
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -29,10 +28,14 @@ _COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncp
 _log = structlog.get_logger("hub.objects")
 
 
-@dataclass(frozen=True, eq=False)
 class _Member:
-    push: Push
-    answer: asyncio.Future[int | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """A push and who waits for it."""
+
+    __slots__ = ("answer", "push")
+
+    def __init__(self, push: Push, answer: asyncio.Future[int | None]) -> None:
+        self.push = push
+        self.answer = answer
 
     def settle(self, outcome: Outcome) -> None:
         """Unless whoever waited has gone."""
@@ -42,6 +45,12 @@ class _Member:
             self.answer.set_exception(outcome)
         else:
             self.answer.set_result(outcome)
+
+    def give_up(self) -> None:
+        """It could not be stored, or nobody knows whether it was."""
+        if not self.answer.done():
+            text = "The hub cannot store this at the moment; push it again."
+            self.answer.set_exception(NotAvailable(text, headers=RETRY_AFTER))
 
 
 Batch = Sequence[_Member]
@@ -69,7 +78,7 @@ class Batches:
         self._limit = limit
         self._most = most
         self._at_once = at_once
-        self._within = within
+        self._seconds = within.total_seconds()
         self._waiting: deque[_Member] = deque()
         self._busy: set[Any] = set()
         self._working = 0
@@ -83,18 +92,19 @@ class Batches:
         """
         if len(self._waiting) >= self._limit:
             raise NotAvailable("The hub has too much to store at the moment; push it again.", headers=RETRY_AFTER)
-        member = _Member(push)
+        loop = asyncio.get_running_loop()
+        member = _Member(push, loop.create_future())
         self._waiting.append(member)
         if self._working < self._at_once:
             self._working += 1
-            worker = asyncio.create_task(self._work(), name="store pushes")
+            worker = loop.create_task(self._work(), name="store pushes")
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
+        deadline = loop.call_later(self._seconds, member.give_up)
         try:
-            async with asyncio.timeout(self._within.total_seconds()):
-                return await member.answer
-        except TimeoutError:
-            raise _not_now() from None
+            return await member.answer
+        finally:
+            deadline.cancel()
 
     async def _work(self) -> None:
         try:
@@ -111,7 +121,7 @@ class Batches:
         finally:
             self._busy -= keys
             for member in batch:
-                member.settle(_not_now())
+                member.give_up()
 
     def _taken(self) -> Batch:
         """The next that wait; what is of an object of another batch stays, as does all that follows of it."""
@@ -130,7 +140,7 @@ class Batches:
             for way in (self._change_living, self._add_and_remove):
                 batch = await self._together(way, batch)
             for member in batch:
-                member.settle(await self._alone(member.push))
+                await self._alone(member)
         except DatabaseAway as away:
             _log.warning("pushes_not_stored", reason=str(away))
         except Exception:
@@ -176,20 +186,19 @@ class Batches:
                 outcomes[place] = error
         return outcomes
 
-    async def _alone(self, push: Push) -> Outcome:
+    async def _alone(self, member: _Member) -> None:
         """Writers in each other's way try again (F-11). Raises DatabaseAway."""
         for _ in range(TRIES):
             try:
                 async with self._database.transaction() as connection:
-                    return await self._objects.apply(connection, push)
+                    version = await self._objects.apply(connection, member.push)
             except DatabaseAway:
                 raise
             except _COLLISIONS:
                 continue
             except Exception as error:
-                return error
-        return _not_now()
-
-
-def _not_now() -> NotAvailable:
-    return NotAvailable("The hub cannot store this at the moment; push it again.", headers=RETRY_AFTER)
+                member.settle(error)
+                return
+            member.settle(version)
+            return
+        member.give_up()

@@ -163,14 +163,18 @@ async def test_the_owner_wins_over_what_the_hub_said_within_a_batch(database: Da
     ]
 
 
-async def test_an_evse_is_merged_within_a_batch(database: Database) -> None:
+@pytest.mark.rule("L-20")
+async def test_an_evse_is_merged_within_a_batch_though_its_location_is_newer(database: Database) -> None:
     store = Store(database)
-    location = put("L1", evses=[{"uid": "E1", "status": "AVAILABLE", "last_updated": "2026-03-01T12:00:00Z"}])
+    location = put("L1", evses=[{"uid": "E1", "status": "AVAILABLE", "last_updated": "2026-03-01T10:00:00Z"}])
     await store.together(location)
-    evse = replace(patch("L1", "13:00:00", status="BLOCKED"), variables={"evse_uid": "E1"})
+    said = datetime(2026, 3, 1, 11, tzinfo=UTC)
+    evse = patch("L1", "11:00:00", status="BLOCKED")
+    evse = replace(evse, variables={"evse_uid": "E1"}, last_updated=said)
     assert await store.together(evse, put("L2")) == [2, 1]
-    [(body,)] = await store.rows("SELECT body FROM kept_object WHERE key_folded = 'L1'")
+    [(body, last_updated)] = await store.rows("SELECT body, last_updated FROM kept_object WHERE key_folded = 'L1'")
     assert json.decode(body)["evses"][0]["status"] == "BLOCKED"
+    assert last_updated == said.replace(hour=12)
 
 
 async def test_one_bad_push_fails_alone(database: Database) -> None:
