@@ -40,6 +40,8 @@ from tests.hub.network import HUB, NOW, Partner, register
 from tests.support.postgres import fresh_database, migrate_hub_template
 
 CHANGES, GATHERED = 40, 1
+KEPT_SECONDS = 60.0
+"""Connections outlive a round: what a side pays for connecting would depend on how long the others took."""
 CPO = PartyId("NL", "CPO")
 CONTENT = store.template()
 
@@ -79,7 +81,7 @@ class Hub:
         self._objects = KeptObjects(database=database, clock=lambda: NOW, later=LaterWrites(database))
         self.worker = DeliveryWorker(
             store=PostgresStore(database),
-            audience=Audience(directory, Policy(DefaultPolicy.open, AgreementBook())),
+            audience=Audience(directory, Policy(DefaultPolicy.open, AgreementBook(), lambda: NOW)),
             door=DoorOut(client),
             alarm=lambda event, **fields: None,
         )
@@ -122,7 +124,7 @@ async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
     with receivers() as ports:
         async with (
             fresh_database(server, migrate_hub_template(server)) as fresh,
-            OcpiClient(allow_insecure=True) as client,
+            OcpiClient(allow_insecure=True, idle_seconds=KEPT_SECONDS) as client,
             hub(fresh.app_dsn, client, ports) as built,
         ):
             requests = [[request_for(port, number) for number in range(CHANGES)] for port in ports]
