@@ -3,8 +3,9 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain
 
-from tests.bench import catching_up, deep_pages, fan_out, pages_over_http, routed, stored
+from tests.bench import catching_up, deep_pages, fan_out, one_of_hundred, pages_over_http, routed, stored, two_workers
 from tests.bench.rounds import Line
 
 GOALS: dict[str, Callable[[], Iterator[Line]]] = {
@@ -15,6 +16,7 @@ GOALS: dict[str, Callable[[], Iterator[Line]]] = {
     "B-5": fan_out.run,
     "B-6": deep_pages.run,
     "B-7": pages_over_http.run,
+    "B-8": lambda: chain(two_workers.run(), one_of_hundred.run()),
     "B-10": catching_up.run,
 }
 

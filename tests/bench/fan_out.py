@@ -75,14 +75,16 @@ def receivers() -> Iterator[list[int]]:
 class Hub:
     """A worker that holds 100 receivers, and the CPO that pushes."""
 
-    def __init__(self, database: Database, directory: Directory, client: OcpiClient) -> None:
+    def __init__(self, database: Database, directory: Directory, door: DoorOut) -> None:
         self.directory = directory
+        self.told_at: dict[str, float] = {}
+        """The path of a change: when it was committed."""
         self._database = database
         self._objects = KeptObjects(database=database, clock=lambda: NOW, later=LaterWrites(database))
         self.worker = DeliveryWorker(
             store=PostgresStore(database),
             audience=Audience(directory, Policy(DefaultPolicy.open, AgreementBook(), lambda: NOW)),
-            door=DoorOut(client),
+            door=door,
             alarm=lambda event, **fields: None,
         )
 
@@ -97,11 +99,13 @@ class Hub:
         async with self._database.transaction() as connection:
             version = await self._objects.apply(connection, push)
         assert version is not None
-        self.worker.told(Fresh(push.key, version, Method.PUT, f"/NL/CPO/{name}", "", body))
+        path = f"/NL/CPO/{name}"
+        self.told_at[path] = time.perf_counter()
+        self.worker.told(Fresh(push.key, version, Method.PUT, path, "", body))
 
 
 @contextlib.asynccontextmanager
-async def hub(dsn: str, client: OcpiClient, ports: list[int]) -> AsyncIterator[Hub]:
+async def hub(dsn: str, door: DoorOut, ports: list[int]) -> AsyncIterator[Hub]:
     database = Database(await open_pool(dsn, max_size=4, application_name="bench"))
     keys = Keys.derived_from(b"k" * 32)
     await register(database, keys, Partner(CPO, "CPO", port=1))
@@ -109,7 +113,7 @@ async def hub(dsn: str, client: OcpiClient, ports: list[int]) -> AsyncIterator[H
         await register(database, keys, Partner(PartyId("DE", f"{number:03}"), "EMSP", port=port))
     directory = Directory(database, keys, HUB, lambda: NOW)
     await directory.refresh()
-    built = Hub(database, directory, client)
+    built = Hub(database, directory, door)
     task = asyncio.create_task(built.worker.run())
     async with asyncio.timeout(60):
         while sum(one.live for one in built.worker.destinations.values()) < len(ports):
@@ -121,31 +125,31 @@ async def hub(dsn: str, client: OcpiClient, ports: list[int]) -> AsyncIterator[H
 
 
 async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
-    with receivers() as ports:
+    with receivers() as (*ports, _):
         async with (
             fresh_database(server, migrate_hub_template(server)) as fresh,
             OcpiClient(allow_insecure=True, idle_seconds=KEPT_SECONDS) as client,
-            hub(fresh.app_dsn, client, ports) as built,
+            hub(fresh.app_dsn, DoorOut(client), ports) as built,
         ):
             requests = [[request_for(port, number) for number in range(CHANGES)] for port in ports]
             return await interleaved(
                 {
-                    "hub": lambda: rate(ports[0], CHANGES, lambda: durable(built, ports[0])),
-                    "four": lambda: rate(ports[0], CHANGES, lambda: loops(client, requests, 4)),
-                    "one": lambda: rate(ports[0], CHANGES, lambda: loops(client, requests, 1)),
-                    "httpx": lambda: rate(ports[0], GATHERED, lambda: gathered(requests)),
+                    "hub": lambda: rate(ports[0], CHANGES * 100, lambda: durable(built, ports[0])),
+                    "four": lambda: rate(ports[0], CHANGES * 100, lambda: loops(client, requests, 4)),
+                    "one": lambda: rate(ports[0], CHANGES * 100, lambda: loops(client, requests, 1)),
+                    "httpx": lambda: rate(ports[0], GATHERED * 100, lambda: gathered(requests)),
                 },
                 rounds=3,
             )
 
 
-async def rate(port: int, changes: int, work: Any) -> float:
+async def rate(port: int, pushes: int, work: Any) -> float:
     """Pushes that arrived per CPU second of this process; all of them must."""
     before, began = await counted(port), time.process_time()
     await work()
     spent = time.process_time() - began
     arrived = await counted(port) - before
-    assert arrived == changes * 100, arrived
+    assert arrived == pushes, arrived
     return arrived / spent
 
 
@@ -159,11 +163,12 @@ async def counted(port: int) -> int:
     return number
 
 
-async def durable(built: Hub, port: int) -> None:
-    """Every change to other objects, so that nothing coalesces; done when every receiver has every one."""
-    wanted = await counted(port) + CHANGES * 100
+async def durable(built: Hub, port: int, receivers: int = 100, pause: float = 0.0) -> None:
+    """Every change to another object, so that nothing coalesces; done when so many receivers have every one."""
+    wanted = await counted(port) + CHANGES * receivers
     for number in range(CHANGES):
         await built.push(number)
+        await asyncio.sleep(pause)
     async with asyncio.timeout(60):
         while await counted(port) < wanted:
             await asyncio.sleep(0.05)

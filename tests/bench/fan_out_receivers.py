@@ -1,6 +1,7 @@
-"""A hundred receivers for B-5, each a port of its own: `python -m tests.bench.fan_out_receivers` prints the ports.
+"""A hundred receivers for B-5 and B-8, each a port of its own, and a slow one: `python -m tests.bench.fan_out_receivers`.
 
-Every PUT is answered with OCPI 1000 and counted; a GET answers how many there were.
+It prints the ports, the slow one last. Every PUT is answered with OCPI 1000 and counted, but by the slow one, which takes its
+time and counts nothing; a GET answers how many there were.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sys
 from tests.bench.rounds import pin
 
 RECEIVERS = 100
+SLOW_SECONDS = 10.0
 BODY = b'{"status_code":1000,"timestamp":"2026-03-01T12:30:00Z"}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 ANSWER = HEAD % len(BODY) + BODY
@@ -36,13 +38,22 @@ class Receiver(asyncio.Protocol):
                 count = str(COUNTED[0]).encode()
                 self.transport.write(HEAD % len(count) + count)  # type: ignore[attr-defined]
             else:
-                COUNTED[0] += 1
-                self.transport.write(ANSWER)  # type: ignore[attr-defined]
+                self.taken()
+
+    def taken(self) -> None:
+        COUNTED[0] += 1
+        self.transport.write(ANSWER)  # type: ignore[attr-defined]
+
+
+class Slow(Receiver):
+    def taken(self) -> None:
+        asyncio.get_running_loop().call_later(SLOW_SECONDS, self.transport.write, ANSWER)  # type: ignore[attr-defined]
 
 
 async def main() -> None:
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(Receiver, "127.0.0.1", 0) for _ in range(RECEIVERS)]
+    kinds = [Receiver] * RECEIVERS + [Slow]
+    servers = [await loop.create_server(kind, "127.0.0.1", 0) for kind in kinds]
     print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
