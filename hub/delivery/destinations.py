@@ -31,7 +31,7 @@ MOST_PENDING = 2_000
 LOW_WATER = 200
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Fresh:
     """A push that this process just stored as `version`, as its owner sent it."""
 
@@ -50,7 +50,7 @@ class Fresh:
         return self.method is not Method.PATCH and self.path.count("/") == 3
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Pending:
     """An object to be sent, at least as it was at `version`. `owed`: the cursor has passed it already."""
 
@@ -67,7 +67,7 @@ class Pending:
         return Pending(newer.key, newer.version, fresh, self.owed and other.owed, self.urgent or other.urgent)
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Destination:
     """`lease_until`, `not_before` and `last_failure` are readings of a monotonic clock.
 
@@ -119,9 +119,11 @@ class Destination:
         """Take over a window of the log that begins at `read`."""
         for change in window.ahead:
             self.want(Pending(change.key, change.version, urgent=True))
+        delivered, unsettled = self.delivered, self.unsettled
         for change in window.changes:
-            self.want(Pending(change.key, change.version, urgent=change.revoked))
-            self.unsettled.append((change.position, change.key, change.version))
+            if delivered.get(change.key, 0) < change.version:
+                self.want(Pending(change.key, change.version, urgent=change.revoked))
+                unsettled.append((change.position, change.key, change.version))
         if window.end != self.read:
             self.unsettled.append((window.end, None, 0))
         self.read = window.end
@@ -161,12 +163,10 @@ class Destination:
 
     def take(self, now: float) -> Pending | None:
         """The next to be sent, None when there is none or it may not be now."""
-        if now < self.not_before or now >= self.lease_until or self.paused or self.leaving:
+        lane = self.urgent or self.pending
+        if not lane or now < self.not_before or now >= self.lease_until or self.paused or self.leaving:
             return None
         if len(self.in_flight) >= (1 if self.failures else self.concurrency.limit):
-            return None
-        lane = self.urgent or self.pending
-        if not lane:
             return None
         key = next(iter(lane))
         taken = self.in_flight[key] = lane.pop(key)

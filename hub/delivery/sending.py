@@ -25,7 +25,7 @@ _log = structlog.get_logger("hub.delivery")
 Alarm = Callable[..., None]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Attempt:
     """A message on its way, the version it brings, and whether it is the whole object."""
 
