@@ -26,7 +26,7 @@ class Audience:
     def platform_of(self, party: PartyId) -> Platform | None:
         """The platform a party can be reached on now; None while it is away."""
         platform = self._directory.known_platform_of(party)
-        return platform if platform is not None and platform.connected and platform.serves(party) else None
+        return platform if platform is not None and party in platform.reachable else None
 
     def includes(self, receiver: PartyId, platform: Platform, key: ObjectKey) -> bool:
         """Whether this object goes to this party: not its own, offered, of the right roles, agreed."""

@@ -161,6 +161,11 @@ class Destination:
         else:
             self.pending[key] = wanted
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anything could be sent next."""
+        return bool(self.urgent or self.pending)
+
     def take(self, now: float) -> Pending | None:
         """The next to be sent, None when there is none or it may not be now."""
         lane = self.urgent or self.pending

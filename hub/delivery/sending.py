@@ -84,14 +84,18 @@ class Sending:
     async def _deliver(self, destination: Destination, pending: Pending) -> None:
         attempt, platform = None, self._audience.platform_of(destination.party)
         if platform is not None and self._audience.includes(destination.party, platform, pending.key):
-            attempt = await self._attempt(destination, pending, platform)
-            platform = self._audience.platform_of(destination.party)  # the database was waited for
+            attempt = self._as_pushed(destination, pending, platform)
+            if attempt is None:
+                attempt = await self._as_it_is(destination, pending)
+                platform = self._audience.platform_of(destination.party)  # the database was waited for
+                if platform is not None and not self._audience.includes(destination.party, platform, pending.key):
+                    attempt = None
         began = self._clock()
         if platform is None:
             destination.away = True
             destination.give_back(pending)
             destination.forget()
-        elif attempt is None or not self._audience.includes(destination.party, platform, pending.key):
+        elif attempt is None:
             await self._settle(destination, pending, None)
         elif began >= destination.lease_until:
             destination.give_back(pending)
@@ -99,20 +103,23 @@ class Sending:
             outcome = await self._door.send(spelling.for_platform(attempt.message, platform), platform, push=True)
             await self._follow(destination, pending, attempt, outcome, began)
 
-    async def _attempt(self, destination: Destination, pending: Pending, platform: Platform) -> Attempt | None:
-        """The message to send; None when the object is gone."""
-        hub, fresh = self._audience.hub_party, pending.fresh
-        as_it_came = fresh is not None and destination.may_carry(fresh)
-        if (
-            fresh is not None
-            and as_it_came
-            and not (fresh.method is Method.PATCH and platform.switches.send_put_for_patch)
-        ):
-            return Attempt(messages.as_pushed(fresh, to=destination.party, hub=hub), fresh.version, fresh.whole)
+    def _as_pushed(self, destination: Destination, pending: Pending, platform: Platform) -> Attempt | None:
+        """The very push, while the receiver has the state before it and takes such a message."""
+        fresh = pending.fresh
+        if fresh is None or not destination.may_carry(fresh):
+            return None
+        if fresh.method is Method.PATCH and platform.switches.send_put_for_patch:
+            return None
+        message = messages.as_pushed(fresh, to=destination.party, hub=self._audience.hub_party)
+        return Attempt(message, fresh.version, fresh.whole)
+
+    async def _as_it_is(self, destination: Destination, pending: Pending) -> Attempt | None:
+        """The whole object; None when it is gone."""
         state: State | None = await self._states.get(pending.key, pending.version)
         if state is None:
             return None
-        return Attempt(messages.whole(state, to=destination.party, hub=hub), state.version, whole=True)
+        message = messages.whole(state, to=destination.party, hub=self._audience.hub_party)
+        return Attempt(message, state.version, whole=True)
 
     async def _follow(
         self, destination: Destination, pending: Pending, attempt: Attempt, outcome: Outcome, began: float

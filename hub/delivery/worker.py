@@ -282,7 +282,7 @@ class DeliveryWorker:
             self._pump(destination)
 
     def _pump(self, destination: Destination) -> None:
-        while len(self._tasks) < MOST_IN_FLIGHT and not destination.away:
+        while destination.waiting and len(self._tasks) < MOST_IN_FLIGHT and not destination.away:
             pending = self._pace.take(destination, self._pump)
             if pending is None:
                 return

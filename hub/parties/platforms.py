@@ -114,6 +114,11 @@ class Platform:
         return frozenset(party.id for party in self.parties if party.state is PartyState.REGISTERED)
 
     @cached_property
+    def reachable(self) -> frozenset[PartyId]:
+        """The parties that messages can be sent to now; none while it is not connected."""
+        return self.party_ids if self.connected else frozenset()
+
+    @cached_property
     def roles(self) -> frozenset[Role]:
         return frozenset(party.role for party in self.parties if party.state is PartyState.REGISTERED)
 
