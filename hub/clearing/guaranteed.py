@@ -19,7 +19,7 @@ from hub.clearing.guaranteed_repository import Due
 from hub.clearing.journal import location_of
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery import backoff
-from hub.delivery.outcome import Outcome
+from hub.delivery.outcome import Garbled, Outcome, Refused
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.delivery.verdict import Failed, Passed, Rejected, Taken, judge, reason_of
 from hub.objects.pages import party_of
@@ -31,6 +31,8 @@ POLL_SECONDS = 1
 CLAIM = timedelta(seconds=60)
 """Beyond what a receiver may take (`push_timeout`): who claimed it is dead, or has told."""
 AT_ONCE = 16
+MOST_EACH = 4
+"""Attempts under way to one receiver, so that one that answers slowly holds nobody else up (Q-10)."""
 _log = structlog.get_logger("hub.clearing")
 
 
@@ -78,6 +80,7 @@ class GuaranteedDelivery:
         self._chance = chance or random.Random()  # noqa: S311 (spreads retries)
         self._resting: dict[str, Rest] = {}
         self._woken = asyncio.Event()
+        self._under_way: dict[asyncio.Task[None], str] = {}
 
     # Callbacks: they never wait
 
@@ -93,29 +96,45 @@ class GuaranteedDelivery:
 
     async def run(self) -> None:
         """Deliver for ever."""
-        while True:
-            try:
-                busy = await self.round()
-            except DatabaseAway as away:
-                busy = False
-                _log.warning("cdrs_not_delivered", reason=str(away))
-            if not busy:
-                await self._rest()
+        try:
+            while True:
+                try:
+                    begun = await self.begin()
+                except DatabaseAway as away:
+                    begun = False
+                    _log.warning("cdrs_not_delivered", reason=str(away))
+                if not begun:
+                    await self._rest()
+        finally:
+            for task in self._under_way:
+                task.cancel()
 
     async def round(self) -> bool:
-        """Try what is due, at most AT_ONCE; False when there was nothing. Raises DatabaseAway."""
-        platforms = self._within_reach()
+        """Begin what is due and wait for what becomes of it; False when there was nothing. Raises DatabaseAway."""
+        await asyncio.gather(*self._under_way)
+        begun = await self.begin()
+        await asyncio.gather(*self._under_way)
+        return begun
+
+    async def begin(self) -> bool:
+        """Take as much of what is due as there is room for; False when there was nothing or no room. Raises DatabaseAway."""
+        room = AT_ONCE - len(self._under_way)
+        platforms = self._within_reach() if room > 0 else {}
         if not platforms:
             return False
         longest = max(platform.switches.push_timeout or 0 for platform in platforms.values())
         claim = CLAIM + timedelta(seconds=longest)
         async with self._database.transaction() as connection:
-            due = await repository.claim_due(connection, list(platforms), claim, AT_ONCE)
-        if due:
-            async with asyncio.TaskGroup() as group:
-                for one in due:
-                    group.create_task(self._deliver(one, platforms[one.receiver]))
+            due = await repository.claim_due(connection, list(platforms), claim, room, MOST_EACH)
+        for one in due:
+            task = asyncio.create_task(self._attempt(one, platforms[one.receiver]))
+            self._under_way[task] = one.receiver
+            task.add_done_callback(self._ended)
         return bool(due)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._under_way[task]
+        self._woken.set()
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -130,8 +149,15 @@ class GuaranteedDelivery:
             for platform in self._receivers.platforms()
             if platform.connected
             for party in platform.party_ids
-            if str(party) not in self._resting or now >= self._resting[str(party)].until
+            if (str(party) not in self._resting or now >= self._resting[str(party)].until)
+            and str(party) not in self._under_way.values()
         }
+
+    async def _attempt(self, due: Due, platform: Platform) -> None:
+        try:
+            await self._deliver(due, platform)
+        except Exception:
+            _log.exception("cdr not delivered", owner=due.owner, receiver=due.receiver)
 
     async def _deliver(self, due: Due, platform: Platform) -> None:
         """Whatever happens, the claim ends some time and the CDR is due again."""
@@ -142,10 +168,12 @@ class GuaranteedDelivery:
         match judge(outcome, Method.POST):
             case Taken():
                 self._resting.pop(due.receiver, None)
-            case Rejected() | Passed():
-                await self._refused(due, reason_of(outcome))
+            case Rejected(reason) if not _is_absent(outcome):
+                await self._refused(due, reason)
             case Failed() as failed:
                 await self._failed(due, failed)
+            case Rejected() | Passed():
+                await self._failed(due, Failed(reason_of(outcome)))
 
     async def _refused(self, due: Due, reason: str) -> None:
         refusals = due.refusals + 1
@@ -170,6 +198,11 @@ class GuaranteedDelivery:
                 await repository.put_off(connection, due, wait, refusals)
         except DatabaseAway:
             _log.warning("cdr_claim_runs_out", owner=due.owner, seconds=CLAIM.total_seconds())
+
+
+def _is_absent(outcome: Outcome) -> bool:
+    """The whole interface is not there, as while a receiver is renewed: no word about this CDR."""
+    return isinstance(outcome, Refused | Garbled) and outcome.http_status in (404, 405)
 
 
 def _message(due: Due, owner: PartyId, receiver: PartyId) -> RoutedMessage:

@@ -34,8 +34,9 @@ async def guarantee(connection: Any, owner: PartyId, id_folded: str, receiver: P
     )
 
 
-async def claim_due(connection: Any, receivers: Sequence[str], claim: timedelta, limit: int) -> list[Due]:
-    """Take what is due for these receivers; nobody else takes it during `claim`. An original goes before its credit.
+async def claim_due(connection: Any, receivers: Sequence[str], claim: timedelta, limit: int, each: int) -> list[Due]:
+    """Take what is due for these receivers, at most `each` of one; nobody else takes it during `claim`. An original goes before
+    its credit.
 
     Each receiver's oldest are looked up by themselves, so that a backlog costs nothing, and taken in turns, so that nobody waits
     behind the backlog of another.
@@ -50,7 +51,7 @@ async def claim_due(connection: Any, receivers: Sequence[str], claim: timedelta,
         "LEFT JOIN cdr_delivery AS original ON (original.owner, original.id_folded) = (own.owner, cdr.credit_reference_id) "
         "WHERE own.guaranteed AND own.state <> 'DELIVERED' AND own.next_attempt_at <= clock_timestamp() "
         "AND own.receiver = given.receiver AND coalesce(original.state, 'DELIVERED') = 'DELIVERED' "
-        "ORDER BY own.next_attempt_at LIMIT $3 FOR UPDATE OF own SKIP LOCKED) AS oldest) AS queued "
+        "ORDER BY own.next_attempt_at LIMIT $4 FOR UPDATE OF own SKIP LOCKED) AS oldest) AS queued "
         "ORDER BY turn, next_attempt_at LIMIT $3) "
         "UPDATE cdr_delivery AS own SET next_attempt_at = clock_timestamp() + $2::interval FROM due "
         "WHERE (own.owner, own.id_folded) = (due.owner, due.id_folded) "
@@ -58,6 +59,7 @@ async def claim_due(connection: Any, receivers: Sequence[str], claim: timedelta,
         receivers,
         claim,
         limit,
+        each,
     )
     return [Due(**dict(row)) for row in rows]
 

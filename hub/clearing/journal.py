@@ -194,9 +194,7 @@ class CdrJournal:
                 else:
                     await self._check_same(connection, facts, digest)
                 if self._guaranteed(facts.owner, receiver):
-                    await guaranteed_repository.guarantee(
-                        connection, facts.owner, facts.id_folded, receiver, request.correlation_id
-                    )
+                    await self._guarantee(connection, facts, receiver, request.correlation_id)
                 return await self._delivery(connection, facts, receiver)
         except DatabaseAway:
             raise _away() from None
@@ -225,6 +223,11 @@ class CdrJournal:
             receiver_place=places[str(receiver)],
         )
         await repository.insert_delivery(connection, *identity, receiver, secrets.token_urlsafe(24), now)
+
+    async def _guarantee(self, connection: Any, facts: CdrFacts, receiver: PartyId, correlation_id: str) -> None:
+        """With a credit also what it credits, which goes before it."""
+        for id_folded in filter(None, (facts.credit_reference_id, facts.id_folded)):
+            await guaranteed_repository.guarantee(connection, facts.owner, id_folded, receiver, correlation_id)
 
     async def _check_credit(self, connection: Any, facts: CdrFacts) -> None:
         reference = facts.credit_reference_id

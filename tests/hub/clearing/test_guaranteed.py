@@ -8,11 +8,11 @@ import pytest
 
 from hub.agreements.policy import CdrMode, Terms
 from hub.clearing import guaranteed_repository as repository
-from hub.clearing.guaranteed import AT_ONCE, CLAIM, GuaranteedDelivery
+from hub.clearing.guaranteed import AT_ONCE, CLAIM, MOST_EACH, GuaranteedDelivery
 from hub.delivery.send import Deadlines
 from hub.parties import repository as parties
 from tests.hub.clearing.test_journal import POST, REFUSED, cdr, states, taken
-from tests.hub.network import CPO, EMSP, Network, eventually, network
+from tests.hub.network import CPO, EMSP, Network, Seen, eventually, network
 from tests.support.postgres import FreshDatabase
 
 DUE_NOW = "UPDATE cdr_delivery SET next_attempt_at = now() - interval '1 second' WHERE next_attempt_at IS NOT NULL"
@@ -155,7 +155,7 @@ async def test_two_processes_never_post_one_cdr_at_the_same_time(net: Network) -
 
     async def claimed() -> list[str]:
         async with net.database.transaction() as connection:
-            due = await repository.claim_due(connection, [str(EMSP)], CLAIM, AT_ONCE)
+            due = await repository.claim_due(connection, [str(EMSP)], CLAIM, AT_ONCE, AT_ONCE)
         return [one.id_folded for one in due]
 
     one, other = await asyncio.gather(claimed(), claimed())
@@ -171,7 +171,7 @@ async def test_nobody_waits_behind_the_backlog_of_another(net: Network) -> None:
         await net.call(net.cpo, "POST", POST, cdr(id=f"CDR{number}"), to=EMSP)
     await execute(net, f"UPDATE cdr_delivery SET receiver = 'FR*OTH' WHERE id_folded = 'CDR{AT_ONCE + 1}'")
     async with net.database.transaction() as connection:
-        due = await repository.claim_due(connection, [str(EMSP), "FR*OTH"], CLAIM, AT_ONCE)
+        due = await repository.claim_due(connection, [str(EMSP), "FR*OTH"], CLAIM, AT_ONCE, AT_ONCE)
     assert [one.receiver for one in due].count("FR*OTH") == 1
     assert {one.id_folded for one in due if one.receiver == str(EMSP)} == {f"CDR{n}" for n in range(AT_ONCE - 1)}
 
@@ -208,13 +208,49 @@ async def test_a_transparent_cdr_is_never_posted_by_the_hub(net: Network) -> Non
     assert await states(net) == ["DELIVERED"]
 
 
-async def test_a_receiver_that_offers_no_cdrs_is_told_to_the_operator(net: Network) -> None:
-    async with net.database.transaction() as connection:
-        await connection.execute("DELETE FROM endpoint WHERE module = 'cdrs'")
-        await connection.execute("UPDATE platform SET revision = revision + 1")
-    await net.directory.refresh()
+@pytest.mark.parametrize("http_status", [404, 405])
+async def test_a_receiver_whose_interface_is_not_there_is_tried_again(net: Network, http_status: int) -> None:
+    net.emsp.answer = lambda seen: (http_status, {}, b"<html>not here</html>")
     await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
-    for _ in range(3):
-        await execute(net, DUE_NOW)
-        await net.guaranteed.round()
-    assert (net.alarms, await states(net)) == (["cdr refused"], ["UNDELIVERED"])
+    for _ in range(4):
+        net.guaranteed.heard(net.directory.known_platform_of(EMSP))
+        assert await net.guaranteed.round()
+    assert (net.alarms, await states(net)) == ([], ["IN_DOUBT"])
+    net.emsp.answer = taken
+    net.guaranteed.heard(net.directory.known_platform_of(EMSP))
+    assert await net.guaranteed.round()
+    assert await states(net) == ["DELIVERED"]
+
+
+async def test_a_credit_takes_along_the_original_that_was_never_delivered(net: Network) -> None:
+    net.policy.replace({})
+    net.emsp.answer = lambda seen: (200, {}, REFUSED)
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    net.policy.replace({frozenset((CPO, EMSP)): Terms(cdr_mode=CdrMode.guaranteed)})
+    net.emsp.answer = taken
+    credit = cdr(id="CDR1-C", credit=True, credit_reference_id="CDR1")
+    assert (await net.call(net.cpo, "POST", POST, credit, to=EMSP)).status_code == 1000
+    while await net.guaranteed.round():
+        pass
+    assert (await bodies(net))[1:] == [cdr(), credit]
+    assert await states(net) == ["DELIVERED", "DELIVERED"]
+
+
+@pytest.mark.promise("Q-10")
+async def test_a_slow_receiver_gets_few_at_once_and_all_in_the_end(net: Network) -> None:
+    answering = asyncio.Event()
+
+    async def slowly(seen: Seen) -> object:
+        await answering.wait()
+        return taken(seen)
+
+    net.emsp.answer = slowly
+    for number in range(MOST_EACH + 2):
+        await net.call(net.cpo, "POST", POST, cdr(id=f"CDR{number}"), to=EMSP)
+    assert await net.guaranteed.begin()
+    assert not await net.guaranteed.begin()
+    await eventually(lambda: len(net.emsp.seen) == MOST_EACH)
+    answering.set()
+    while await net.guaranteed.round():
+        pass
+    assert await states(net) == ["DELIVERED"] * (MOST_EACH + 2)
