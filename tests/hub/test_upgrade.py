@@ -26,18 +26,16 @@ def git(*arguments: str) -> bytes:
 @pytest.fixture
 def older_program(tmp_path: Path) -> Path:
     """The last program that did not know the newest table changes, from this repository's history."""
+    newest = f"hub/db/migrations/versions/{migrate.newest_revision()}.py"
     try:
-        changed = (
-            git("log", "-1", "--format=%H", "--diff-filter=A", "--", "hub/db/migrations/versions").decode().strip()
-        )
+        changed = git("log", "-1", "--format=%H", "--diff-filter=A", "--", newest).decode().strip()
         archive = git("archive", f"{changed}^", "hub", "ocpi_modules")
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this is no clone of the repository with its history")
     folder = tmp_path / "older program"
     with tarfile.open(fileobj=io.BytesIO(archive)) as contents:
         contents.extractall(folder, filter="data")
-    newest = max(path.stem for path in (folder / "hub/db/migrations/versions").glob("[0-9]*.py"))
-    assert newest < migrate.newest_revision()
+    assert not (folder / newest).exists()
     return folder
 
 
