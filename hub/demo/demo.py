@@ -1,7 +1,10 @@
 """The demo: one command from nothing to a CDR at an eMSP. Every program on its path is the real one, in a process of its own."""
 
 import os
+import shlex
 import shutil
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -84,9 +87,17 @@ def choose_ports() -> Ports:
     )
 
 
+def look(environment: Mapping[str, str]) -> str:
+    """A line for the shell that shows what passed through the demo's hub; other commands work with the same variables."""
+    program = shlex.quote(str(Path(sys.executable).with_name("ocpi-hub")))
+    needed = ("HUB_COUNTRY_CODE", "HUB_PARTY_ID", "HUB_DATABASE_URL")
+    return " ".join([*(f"{name}={shlex.quote(environment[name])}" for name in needed), program, "trace", "list"])
+
+
 def _tell(result: dict[str, str | Decimal], options: DemoOptions, screen: Screen, stage: "Stage") -> None:
     screen.plain(f"\n Hub     {stage.hub_url}/ocpi/versions      health {stage.admin_url}/readyz")
     screen.plain(f" eMSP    {stage.emsp_url}/demo/state        what it holds")
     screen.plain(f" Charger ws://127.0.0.1:{stage.ports.ocpp}/ocpp/<charger id>")
+    screen.plain(f" Look    {look(stage.hub_environment())}")
     if not options.once:
         screen.plain(" Ctrl-C stops everything; the data is kept; `ocpi-hub demo --reset` forgets it.")
