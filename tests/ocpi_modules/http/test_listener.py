@@ -298,3 +298,14 @@ async def test_an_answer_after_the_whole_body_keeps_the_connection(serving: Serv
             await raw.send(b"POST /ocpi/2.2.1/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd")
             status, headers, _ = await raw.answer(3)
             assert (status, headers.get("connection")) == (404, None)
+
+
+async def test_no_part_of_an_answer_waits_for_an_acknowledgement() -> None:
+    accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
+    bound = bind("127.0.0.1", 0)
+    server = await asyncio.start_server(
+        lambda _, writer: accepted.put_nowait(writer.get_extra_info("socket")), sock=bound
+    )
+    async with server, connected(bound.getsockname()[1]):
+        at_once = (await asyncio.wait_for(accepted.get(), 5)).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert at_once
