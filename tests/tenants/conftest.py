@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest_asyncio
 
 from hub.agreements import repository as agreements
+from hub.agreements.policy import Terms
 from hub.db.embedded import EmbeddedPostgres
 from tests.scenarios.conftest import World, running_world
 from tests.support.party import Party
@@ -73,8 +74,8 @@ class Street:
     async def agree(self, *pairs: tuple[Party, Party]) -> None:
         """Make agreements, and wait until this process knows."""
         async with self.world.hub.database.transaction() as connection:
-            for one, other in pairs:
-                await agreements.put_agreement(connection, one.id, other.id, [])
+            made = [agreements.Agreement(one.id, other.id, Terms()) for one, other in pairs]
+            await agreements.put_agreements(connection, made)
         known = self.world.hub.agreements
         await eventually(lambda: all(known.between(one.id, other.id) is not None for one, other in pairs))
 
