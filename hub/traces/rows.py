@@ -182,7 +182,7 @@ class Rows:
             self._target_out(message),
             type(outcome).__name__,
             getattr(outcome, "http_status", None),
-            answer.status_code if answer is not None else None,
+            _in_column(answer.status_code) if answer is not None else None,
             (leg.ended - leg.began) // _NANOSECONDS,
             len(message.body),
             len(body) if body is not None else None,
@@ -236,11 +236,16 @@ def _codes(leg_in: LegIn, leg: LegOut | None) -> tuple[int, int | None]:
     if isinstance(answer, Exception):
         return 500, 3000
     if leg is not None and getattr(leg.outcome, "body", None) is answer.body:
-        return answer.http_status, leg.outcome.answer.status_code
+        return answer.http_status, _in_column(leg.outcome.answer.status_code)
     if leg_in.route in _OWN_SUCCESS:
         return answer.http_status, SUCCESS
     found = envelope.read(answer.body)
-    return answer.http_status, found.status_code if found else None
+    return answer.http_status, _in_column(found.status_code) if found else None
+
+
+def _in_column(status_code: int) -> int | None:
+    """A partner may write any number there; one that fits no column is none."""
+    return status_code if 0 <= status_code < 1 << 31 else None
 
 
 def _sender(leg_in: LegIn, leg: LegOut | None) -> str:

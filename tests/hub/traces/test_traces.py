@@ -108,7 +108,7 @@ async def test_each_route_and_each_refusal_is_traced(here: World) -> None:
         ("OwnModule", 1000, None),
         ("OpenRouting", 1000, "Delivered"),
         ("Ticket", 1000, "Delivered"),
-        ("", 4001, None),
+        ("PartyToParty", 4001, None),
         ("PartyToParty", 2001, None),
         ("", 2001, None),
     ]
@@ -207,3 +207,11 @@ def test_pseudonyms_have_a_key_of_their_own_and_no_other_secret_makes_the_same()
     made = pseudonym(one.pseudonym[0], UID)
     assert (len(made), made) == (10, pseudonym(one.pseudonym[0], UID))
     assert made != pseudonym(other.pseudonym[0], UID)
+
+
+async def test_a_status_code_no_column_holds_loses_no_trace(here: World) -> None:
+    net = here.net
+    net.cpo.answer = lambda seen: (200, {}, b'{"status_code":99999999999,"timestamp":"2026-03-01T12:30:00Z"}')
+    await net.call(net.emsp, "GET", "/sender/locations/L1", to=CPO)
+    [row] = await net.traced()
+    assert (row["http_status"], row["status_code"], row["forwarded_status_code"]) == (200, None, None)
