@@ -141,7 +141,7 @@ class Destination:
 
     def told(self, fresh: Fresh) -> None:
         """Send a fresh change at once, if nothing of the log is missing before it. The log repeats it in any case."""
-        if self.live and not self.away and len(self.pending) < MOST_PENDING:
+        if self.live and not self.away and not self.paused and len(self.pending) < MOST_PENDING:
             self.want(Pending(fresh.key, fresh.version, fresh, urgent=fresh.revoked))
 
     def want(self, wanted: Pending) -> None:
