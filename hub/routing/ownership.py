@@ -6,6 +6,7 @@ from typing import Any
 from ocpi_modules.message import OcpiRequest, PartyId
 from ocpi_modules.spec import InterfaceRole, ModuleID, ModuleSpec
 from ocpi_modules.status import InvalidParameters, NotJson
+from ocpi_modules.types import folded
 
 _TOKEN_COMMANDS = ("START_SESSION", "RESERVE_NOW")
 
@@ -97,8 +98,4 @@ def _at(body: Any, path: str) -> Any:
 
 def _same(value: Any, expected: str) -> bool:
     """CiString: ASCII case does not matter (Y-02)."""
-    return isinstance(value, str) and _fold(value) == _fold(expected)
-
-
-def _fold(text: str) -> str:
-    return text.upper() if text.isascii() else text
+    return isinstance(value, str) and folded(value) == folded(expected)
