@@ -20,6 +20,8 @@ CURRENT = "Current.Import"
 WAKING_POWER = Decimal(100)
 MOST_KNOTS = 300
 MOMENTARY = timedelta(minutes=15)
+SHORTEST = timedelta(milliseconds=180)
+"""Half of the 0.0001 h in which a CDR counts time: anything shorter would be billed and shown as 0."""
 KINDS = {
     "Charging": PeriodKind.CHARGING,
     "SuspendedEVSE": PeriodKind.CHARGING,
@@ -39,6 +41,7 @@ def changes(transaction: Transaction) -> list[tuple[datetime, PeriodKind]]:
     Parking is the vehicle asking for no power: SuspendedEV, until Charging, SuspendedEVSE or a power sample of 100 W or
     more. SuspendedEVSE counts as charging time (D-43). Finishing and all other statuses change nothing.
     Of the statuses before the start only the last counts, if it is at most 5 minutes old: others belong to another session.
+    A change that lasts less than SHORTEST is none.
     """
     start, end = transaction.start, transaction.last_known
     statuses = [(status.at or status.received_at, status.status) for status in transaction.statuses]
@@ -49,7 +52,16 @@ def changes(transaction: Transaction) -> list[tuple[datetime, PeriodKind]]:
     for at, kind in sorted(seen):
         if at < end and kind is not result[-1][1]:
             result.append((at, kind))
-    return result
+    return _lasting(result, end)
+
+
+def _lasting(changes: list[tuple[datetime, PeriodKind]], end: datetime) -> list[tuple[datetime, PeriodKind]]:
+    """Without the changes that do not last; the first to last begins where the first of all did."""
+    result: list[tuple[datetime, PeriodKind]] = []
+    for (at, kind), (until, _) in pairwise([*changes, (end, PeriodKind.CHARGING)]):
+        if until - at >= SHORTEST and (not result or kind is not result[-1][1]):
+            result.append((at if result else changes[0][0], kind))
+    return result or changes[:1]
 
 
 def _wakes(sample: Sample) -> bool:

@@ -1,6 +1,7 @@
 """What happens in the demo, step by step, told as it happens. Everything is seen at the eMSP: what arrived there is the truth."""
 
 import json as stdlib_json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from hub.demo.stage import Stage
 
 STEP_SECONDS = 30
 CHARGE_SECONDS = 90
+PARKED_SECONDS = 2
+"""So long after the charge the driver is back at the car: the parking that is billed can be seen in the CDR."""
 
 
 class Story:
@@ -79,6 +82,7 @@ class Story:
             self.screen.end_energy()
 
     def _stop(self, session_id: str) -> None:
+        time.sleep(PARKED_SECONDS)
         body = {"country_code": site.COUNTRY_CODE, "party_id": site.PARTY_ID, "session_id": session_id}
         answer = self._post("stop", body)
         self.screen.step("eMSP: STOP_SESSION", str(answer["result"]))

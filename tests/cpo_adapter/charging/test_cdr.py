@@ -100,6 +100,23 @@ def test_a_status_of_the_transaction_before_is_not_parking_of_this_one() -> None
     assert cdr_of(status(-1, "SuspendedEV"), *usual)["total_parking_time"] == Decimal("0.0167")
 
 
+@pytest.mark.rule("D-30")
+def test_parking_too_short_to_be_shown_is_not_billed() -> None:
+    at_once, shown = 52 - 0.179 / 60, 52 - 0.18 / 60
+    unshown = cdr_of(started(), status(at_once, "SuspendedEV"), stopped(52, 2000), tariffs=[EVERYTHING])
+    assert (unshown["total_parking_time"], unshown["total_parking_cost"]["excl_vat"]) == (0, 0)
+    cdr = cdr_of(started(), status(shown, "SuspendedEV"), stopped(52, 2000), tariffs=[EVERYTHING])
+    assert (cdr["total_parking_time"], cdr["total_parking_cost"]["excl_vat"]) == (Decimal("0.0001"), Decimal("0.5"))
+    waits = (
+        status(0.001, "SuspendedEV"),
+        status(20, "Charging"),
+        status(30, "SuspendedEV"),
+        status(30.001, "Charging"),
+    )
+    parked_first = cdr_of(started(), *waits, stopped(52, 2000), tariffs=[EVERYTHING])
+    assert [period["start_date_time"][14:16] for period in parked_first["charging_periods"]] == ["00", "20"]
+
+
 def test_power_after_a_pause_ends_the_parking_although_no_status_says_so() -> None:
     cdr = cdr_of(started(), status(10, "SuspendedEV"), sampled(power(20, 7000)), stopped(60, 2000))
     assert cdr["total_parking_time"] == Decimal("0.1667")
