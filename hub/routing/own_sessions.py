@@ -12,10 +12,15 @@ from ocpi_modules.message import OcpiRequest, PartyId
 from ocpi_modules.spec import InterfaceRole, ModuleID, Role
 from ocpi_modules.status import InvalidParameters
 
+_REMEMBERED = 10_000
+
 
 class OwnSessions:
+    """Remembers whom sessions were sent to: who was sent one may go on steering it."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._told: dict[tuple[PartyId, str], frozenset[str]] = {}
 
     async def check(self, request: OcpiRequest, caller: Caller, sender: PartyId, receiver: PartyId) -> None:
         """Raises InvalidParameters (2001) when the receiver sent this session to others and not to the caller's platform.
@@ -25,15 +30,26 @@ class OwnSessions:
         session_id = _session_of(request)
         if session_id is None or caller.platform.roles_of(sender) == {Role.SCSP}:
             return
-        try:
-            async with self._database.connection() as connection:
-                told = await objects.find_audiences(connection, receiver, ModuleID.sessions, folded(session_id))
-        except DatabaseAway:
-            raise not_available() from None
-        if told and not any(str(party) in told for party in caller.platform.party_ids):
+        session = (receiver, folded(session_id))
+        own = {str(party) for party in caller.platform.party_ids}
+        if own.isdisjoint(self._told.get(session, ())) and own.isdisjoint(await self._find(session) or own):
             raise InvalidParameters(
                 "`session_id` is no session of yours; stop and steer those of your own drivers only."
             )
+
+    async def _find(self, session: tuple[PartyId, str]) -> frozenset[str]:
+        """Whom the session was sent to; empty when the hub never saw it."""
+        owner, key = session
+        try:
+            async with self._database.connection() as connection:
+                told = frozenset(await objects.find_audiences(connection, owner, ModuleID.sessions, key))
+        except DatabaseAway:
+            raise not_available() from None
+        if len(self._told) >= _REMEMBERED:
+            self._told.clear()
+        if told:
+            self._told[session] = told
+        return told
 
 
 def _session_of(request: OcpiRequest) -> str | None:

@@ -67,6 +67,9 @@ class OutgoingRequest:
 
 @dataclass(slots=True)
 class _Progress:
+    """`until`: the moment, in the loop's time, at which everything ends."""
+
+    until: float
     sent: bool = False
 
 
@@ -104,10 +107,9 @@ class OcpiClient:
 
         Raises SendFailed. A redirect that is not followed is returned as it is.
         """
-        progress = _Progress()
+        progress = _Progress(asyncio.get_running_loop().time() + deadline)
         try:
-            async with asyncio.timeout(deadline):
-                return await self._follow(request, progress)
+            return await self._follow(request, progress)
         except TimeoutError:
             raise TimedOut(f"No answer within {deadline:g} s.", request_was_sent=progress.sent) from None
 
@@ -151,11 +153,14 @@ class OcpiClient:
         self, pool: Pool, data: bytes, method: str, progress: _Progress, *, fresh: bool
     ) -> IncomingAnswer | None:
         """None: a kept connection was at its end and the GET may be sent once more."""
-        connection = await pool.acquire(fresh=fresh)
+        connection = None if fresh else pool.take()
+        if connection is None:
+            async with asyncio.timeout_at(progress.until):
+                connection = await pool.acquire(fresh=fresh)
         was_kept = connection.answered > 0
         try:
             progress.sent = True
-            return await connection.exchange(data, head=method == "HEAD")
+            return await connection.exchange(data, until=progress.until, head=method == "HEAD")
         except Unreachable:
             if was_kept and method == "GET" and not connection.answer_began:
                 return None
@@ -219,12 +224,7 @@ def join_url(endpoint_url: str, suffix: str) -> str:
 
 def _serialize(origin: Origin, target: str, request: OutgoingRequest) -> bytes:
     _refuse_bad(request.headers)
-    lines = [
-        f"{request.method} {target} HTTP/1.1",
-        f"Host: {origin.host_header}",
-        "User-Agent: ocpi",
-        "Accept: application/json",
-    ]
+    lines = [f"{request.method} {target} HTTP/1.1\r\n{_host(origin)}"]
     given = {name.lower(): f"{name}: {value}" for name, value in request.headers.items()}
     lines += [line for name, line in given.items() if name not in _OURS]
     if request.body and "content-type" not in given:
@@ -232,6 +232,11 @@ def _serialize(origin: Origin, target: str, request: OutgoingRequest) -> bytes:
     if request.body or request.method in ("POST", "PUT", "PATCH"):
         lines.append(f"Content-Length: {len(request.body)}")
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + request.body
+
+
+@lru_cache(1024)
+def _host(origin: Origin) -> str:
+    return f"Host: {origin.host_header}\r\nUser-Agent: ocpi\r\nAccept: application/json"
 
 
 def _refuse_bad(headers: Mapping[str, str]) -> None:

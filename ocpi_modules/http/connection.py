@@ -7,6 +7,7 @@ from typing import cast
 
 import httptools
 
+from ocpi_modules.http.deadline import Deadline
 from ocpi_modules.http.failures import AnswerTooLarge, BadAnswer, SendFailed, Unreachable
 
 _CHECKED_AFTER_SECONDS = 0.2
@@ -38,6 +39,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[IncomingAnswer] | None = None
+        self._deadline = Deadline(self._loop, self._too_late)
         self._idle_since = 0.0
         self.answered = 0
         self.answer_began = False
@@ -69,13 +71,15 @@ class Connection(asyncio.Protocol):
     def idle_seconds(self) -> float:
         return self._loop.time() - self._idle_since
 
-    async def exchange(self, request: bytes, *, head: bool = False) -> IncomingAnswer:
-        """Send one request. Raises SendFailed; whoever cancels this closes the connection."""
+    async def exchange(self, request: bytes, *, until: float, head: bool = False) -> IncomingAnswer:
+        """Send one request. Raises SendFailed, or TimeoutError at `until` (the loop's time), which like whoever cancels this
+        closes the connection."""
         assert self._transport is not None
         self._begin()
         self.answer_began = False
         self._without_body = head
         self._waiting = self._loop.create_future()
+        self._deadline.at(until)
         self._transport.write(request)
         try:
             return await self._waiting
@@ -84,7 +88,12 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._waiting = None
+            self._deadline.off()
             self._idle_since = self._loop.time()
+
+    def _too_late(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(TimeoutError())
 
     def abort(self) -> None:
         """Close at once, dropping what was not yet sent."""
@@ -120,6 +129,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._deadline.close()
         if self._waiting is None or self._waiting.done():
             return
         if error is None and self._headers_complete and self._ends_with_the_connection():

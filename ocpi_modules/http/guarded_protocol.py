@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from ocpi_modules import envelope
+from ocpi_modules.http.deadline import Deadline
+from ocpi_modules.http.whole_answer import WholeAnswer
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,16 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, guard: Guard, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.app = self._announcing_the_end(self.app)
         self._guard = guard
         self._limits = guard.limits
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(self.loop, self._too_late)
         self._write_deadline: asyncio.TimerHandle | None = None
         self._parting: asyncio.TimerHandle | None = None
+        self._at_rest = False
         self._in_header = False
         self._in_body = False
+        self._in_parts = False
+        self._received = 0
         self._header_bytes = 0
         self._body_bytes = 0
         self._discarding = False
@@ -81,11 +85,10 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._counted = address
         guard.open[address] += 1
-        self._arm(limits.header_seconds)
+        self._deadline.within(limits.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._release()
-        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
@@ -93,7 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def _release(self) -> None:
-        self._disarm()
+        self._deadline.close()
         if self._parting is not None:
             self._parting.cancel()
         if self._write_deadline is not None:
@@ -110,44 +113,61 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._discarding:
             return
-        if self._deadline is None and not self._in_body and (self.cycle is None or self.cycle.response_complete):
-            self._arm(self._limits.header_seconds)
-        was_in_header = self._in_header
+        if self._at_rest:
+            self._at_rest = False
+            self._deadline.within(self._limits.header_seconds)
+        goes_on = self._in_header
+        self._received = len(data)
         super().data_received(data)
-        if was_in_header and self._in_header and not self._discarding:
-            self._header_bytes += len(data)
+        if self._in_header and not self._discarding:
+            self._in_parts = True
+            self._header_bytes += len(data) if goes_on else 0
             if self._header_bytes > self._limits.header:
-                self._refuse(431, "The headers are too long.")
+                self._refuse(*_too_long(len(self.url) > self._limits.url))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._at_rest = False
         self._in_header = True
+        self._in_parts = False
         self._header_bytes = 0
         self._body_bytes = 0
-        self._arm(self._limits.header_seconds)
-
-    def on_url(self, url: bytes) -> None:
-        super().on_url(url)
-        if len(self.url) > self._limits.url:
-            raise TooMuch(414, "The URL is too long.")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_bytes += len(name) + len(value) + 4
-        if self._header_bytes > self._limits.header:
-            raise TooMuch(431, "The headers are too long.")
-        super().on_header(name, value)
+        self._deadline.within(self._limits.header_seconds)
 
     def on_headers_complete(self) -> None:
-        if len(self.pipeline) >= self._limits.pipelined:
+        limits = self._limits
+        large = self._in_parts or self._received > limits.header
+        if len(self.url) > limits.url or (large and self._header_size() > limits.header):
+            raise TooMuch(*_too_long(len(self.url) > limits.url))
+        if len(self.pipeline) >= limits.pipelined:
             raise TooMuch(400, "Too many requests were sent without waiting for their answers.")
-        length = next((value for name, value in self.headers if name == b"content-length"), b"0")
-        announced = min(int(length) if length.isdigit() else 0, self._limits.body)
-        chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
         self._in_header, self._in_body = False, True
-        self._arm(self._limits.body_seconds + (self._limits.body if chunked else announced) / self._limits.body_rate)
+        self._deadline.within(limits.body_seconds + self._announced() / limits.body_rate)
         super().on_headers_complete()
         if self._parting is not None:
             self.cycle.keep_alive = False
+
+    def _header_size(self) -> int:
+        return sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _announced(self) -> int:
+        """How long the body is going to be, as far as the listener takes it."""
+        for name, value in self.headers:
+            if name == b"content-length" and value.isdigit():
+                return min(int(value), self._limits.body)
+            if name == b"transfer-encoding":
+                return self._limits.body
+        return 0
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        async def answered(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, WholeAnswer(cycle, self._overtakes).send)
+
+        super()._start_asgi_task(cycle, answered)
+
+    def _overtakes(self) -> bool:
+        """Whether an answer given now comes before the whole request did."""
+        return self._in_body and not self.pipeline
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -157,7 +177,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_body = False
-        self._disarm()
+        self._deadline.off()
         super().on_message_complete()
 
     # writing
@@ -172,29 +192,20 @@ class GuardedProtocol(HttpToolsProtocol):
             self._write_deadline.cancel()
             self._write_deadline = None
 
-    def _announcing_the_end(self, app: Any) -> Any:
-        """`Connection: close` on an answer that overtakes its request's body: nothing more is read after it."""
-
-        async def announcing(scope: Any, receive: Any, send: Any) -> None:
-            async def announced(message: Any) -> None:
-                ends = message["type"] == "http.response.start" and self._in_body and not self.pipeline
-                await send(
-                    message | {"headers": [*message.get("headers", ()), (b"connection", b"close")]} if ends else message
-                )
-                if ends:
-                    self.cycle.keep_alive = True  # `on_response_complete` lingers, which loses no answer to a reset
-
-            await app(scope, receive, announced)
-
-        return announcing
-
     def on_response_complete(self) -> None:
-        was_last = not self.pipeline
-        super().on_response_complete()
+        """As uvicorn's, without a timer of its own for a connection at rest."""
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._abort_later(self._limits.write_seconds)
-        elif was_last and (self._in_body or self._discarding):
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._in_body or self._discarding:
             self._linger()
+        else:
+            self._at_rest = True
+            self._deadline.within(self.timeout_keep_alive)
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -236,7 +247,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._in_body:
                 self.pipeline.popleft()
             self._discarding = True
-            self._disarm()
+            self._deadline.off()
         elif (answering and self.cycle.response_started) or self.transport.is_closing():
             self.transport.abort()
         else:
@@ -254,8 +265,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _linger(self) -> None:
         """Read on for a moment and throw it away: closing with unread bytes would reset the answer off the wire."""
         self._discarding = True
-        self._unset_keepalive_if_required()
-        self._disarm()
+        self._deadline.off()
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -267,20 +277,16 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # deadlines
 
-    def _arm(self, seconds: float) -> None:
-        self._disarm()
-        self._deadline = self.loop.call_later(seconds, self._too_late, seconds)
-
-    def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _too_late(self, seconds: float) -> None:
-        self._deadline = None
-        if self.flow.read_paused:
-            self._arm(seconds)
+    def _too_late(self) -> None:
+        if self._at_rest:
+            self.timeout_keep_alive_handler()
+        elif self.flow.read_paused:
+            self._deadline.within(self._limits.body_seconds)
         elif self._in_header or self._in_body:
             self._refuse(408, "The request came too slowly.")
         else:
             self.transport.abort()
+
+
+def _too_long(url: bool) -> tuple[int, str]:
+    return (414, "The URL is too long.") if url else (431, "The headers are too long.")

@@ -14,7 +14,7 @@ Addresses = Callable[[Origin], Awaitable[list[str]]]
 
 
 class Pool:
-    """`acquire` and `release` (or `drop`) go in pairs. Waiting has no time limit of its own: the caller's deadline ends it."""
+    """`take` or `acquire`, and `release`, go in pairs. Waiting has no time limit of its own: the caller's deadline ends it."""
 
     def __init__(
         self,
@@ -45,19 +45,30 @@ class Pool:
     def empty(self) -> bool:
         return not self._idle and not self.in_use and not self._waiters
 
+    def take(self) -> Connection | None:
+        """A connection at rest, where there is one and room to use it; nothing is waited for."""
+        connection = self._kept() if self.in_use < self._room else None
+        if connection is not None:
+            self.in_use += 1
+        return connection
+
     async def acquire(self, *, fresh: bool = False) -> Connection:
         """A connection at rest, or a new one. Raises SendFailed."""
         await self._take_room()
         try:
-            while self._idle and not fresh:
-                connection = self._idle.pop()
-                if connection.usable and connection.idle_seconds < self._idle_seconds:
-                    return connection
-                connection.abort()
-            return await self._connect()
+            connection = None if fresh else self._kept()
+            return connection or await self._connect()
         except BaseException:
             self._give_room()
             raise
+
+    def _kept(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and connection.idle_seconds < self._idle_seconds:
+                return connection
+            connection.abort()
+        return None
 
     def release(self, connection: Connection) -> None:
         """Keep the connection for the next request if it can take one."""

@@ -33,9 +33,9 @@ class Side:
     port: int
     pid: int = 0
 
-    def load(self, in_flight: int, message: str = "preferences") -> Loaded:
+    def load(self, in_flight: int, message: str = "preferences", seconds: float = SECONDS) -> Loaded:
         request = MESSAGES[message].requests(TOKENS[message])
-        return load(self.port, in_flight, SECONDS, request, ANSWERS[message])
+        return load(self.port, in_flight, seconds, request, ANSWERS[message])
 
     def rate(self, in_flight: int, message: str = "preferences") -> float:
         """Requests for each second of CPU time of the server."""
@@ -123,6 +123,9 @@ async def sides(server: store.EmbeddedPostgres, *kinds: str) -> AsyncIterator[di
         for kind in kinds:
             arguments = ("routed_servers", kind, str(receiver.port), fresh.app_dsn)
             running[kind] = await stack.enter_async_context(started(*arguments))
+            running[kind].load(
+                1, "session", 0
+            )  # whose preferences are sent is a session the hub has seen, as in the field
         other = stack.enter_context(nginx(receiver.port))
         if other is not None:
             running["nginx"] = Side(other.port, other.pid)

@@ -309,3 +309,22 @@ async def test_no_part_of_an_answer_waits_for_an_acknowledgement() -> None:
     async with server, connected(bound.getsockname()[1]):
         at_once = (await asyncio.wait_for(accepted.get(), 5)).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert at_once
+
+
+async def test_a_header_that_comes_in_parts_is_measured_whole(serving: Serving, recorder: Recorder) -> None:
+    async with serving() as listening, connected(listening.port) as raw:
+        await raw.send(b"GET /ocpi/versions HTTP/1.1\r\nHost: x\r\n" + b"X-Many: 1\r\n" * 900)
+        await asyncio.sleep(0.05)
+        await raw.send(b"X-Many: 1\r\n" * 900 + b"\r\n" + VERSIONS)
+        assert (await raw.answer(3))[0] == 431
+        assert await raw.rest(3) == b""
+    assert recorder.requests == []
+
+
+async def test_the_body_of_one_request_does_not_count_for_the_header_of_the_next(serving: Serving) -> None:
+    body = b'{"a":"' + b"x" * 40_000 + b'"}'
+    async with serving() as listening, connected(listening.port) as raw:
+        await raw.send(POST + b"Content-Length: %d\r\n\r\n" % len(body) + body + VERSIONS[:20])
+        assert (await raw.answer(3))[0] == 200
+        await raw.send(VERSIONS[20:])
+        assert (await raw.answer(3))[0] == 200

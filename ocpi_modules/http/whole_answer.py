@@ -1,0 +1,87 @@
+"""An answer that is complete leaves in one write, its head and its body together; anything else goes uvicorn's way."""
+
+import re
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+Message = MutableMapping[str, Any]
+_CLOSE = (b"connection", b"close")
+_BAD = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_WITHOUT_BODY = (204, 304)
+
+
+class WholeAnswer:
+    """`send` is what an ASGI application gets. `ends()`: the answer overtakes its request's body, after which nothing more is
+    read: it says `Connection: close`, and the connection is left for the protocol to end, which loses no answer to a reset."""
+
+    __slots__ = ("_cycle", "_ends", "_start")
+
+    def __init__(self, cycle: RequestResponseCycle, ends: Callable[[], bool]) -> None:
+        self._cycle = cycle
+        self._ends = ends
+        self._start: Message | None = None
+
+    async def send(self, message: Message) -> None:
+        """The start of an answer of a known length waits for its body."""
+        if message["type"] == "http.response.start" and not self._cycle.response_started:
+            if _has_length(message):
+                self._start = message
+            else:
+                await self._begin(message)
+        elif self._start is None:
+            await self._cycle.send(message)  # type: ignore[arg-type]
+        elif self._is_whole(self._start, message):
+            await self._whole(self._start, message.get("body", b""))
+        else:
+            await self._begin(self._start)
+            self._start = None
+            await self._cycle.send(message)  # type: ignore[arg-type]
+
+    async def _begin(self, start: Message) -> None:
+        ends = self._ends()
+        if ends:
+            start = {**start, "headers": [*start.get("headers", ()), _CLOSE]}
+        await self._cycle.send(start)  # type: ignore[arg-type]
+        if ends:
+            self._cycle.keep_alive = True
+
+    def _is_whole(self, start: Message, message: Message) -> bool:
+        plain = self._cycle.scope["method"] != "HEAD" and start["status"] not in _WITHOUT_BODY
+        return plain and not message.get("more_body", False)
+
+    async def _whole(self, start: Message, body: bytes) -> None:
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        head = _head(start, len(body))
+        if not cycle.keep_alive or self._ends():
+            head += b"connection: close\r\n"
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(b"".join((head, b"\r\n", body)))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+
+def _has_length(start: Message) -> bool:
+    names = [name for name, _ in start.get("headers", ())]
+    return b"content-length" in names and b"connection" not in names and b"transfer-encoding" not in names
+
+
+def _head(start: Message, length: int) -> bytes:
+    """The status line and headers. Raises RuntimeError for what would break the answer apart (F-40)."""
+    headers: Iterable[tuple[bytes, bytes]] = start["headers"]
+    lines = [b"%b: %b" % header for header in headers]
+    text = b"".join(lines)
+    if _BAD.search(text):
+        raise RuntimeError("a header of the answer holds a control character")
+    said = next(value for name, value in headers if name == b"content-length")
+    if int(said) != length:
+        raise RuntimeError(f"the answer has {length} bytes and says {said.decode('latin-1')}")
+    return STATUS_LINE[start["status"]] + b"\r\n".join(lines) + b"\r\n"
