@@ -163,7 +163,9 @@ async def test_killed_backends_are_away_and_a_repeated_transaction_has_its_effec
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'"
             )
             for _ in range(3):
-                await asyncio.wait([writers, waiting := asyncio.ensure_future(written.acquire())], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    [writers, waiting := asyncio.ensure_future(written.acquire())], return_when=asyncio.FIRST_COMPLETED
+                )
                 waiting.cancel()
 
     writers = asyncio.gather(*(write(number) for number in range(300)))
