@@ -94,5 +94,5 @@ SCENARIOS: dict[str, Scenario] = {
     "certificates": Scenario("F-27", receivers.certificates, 5),
     "bad answers": Scenario("F-21 F-22 F-23", receivers.bad_answers, 8),
     "flapping": Scenario("F-24", receivers.flapping, 5),
-    "many return": Scenario("F-25 Q-11", receivers.many_return, 300, pause=4.0),
+    "many return": Scenario("F-25 Q-11", receivers.many_return, 300, pause=12.0),
 }

@@ -21,7 +21,7 @@ import asyncpg
 
 from hub.db import postmaster
 from hub.db.embedded import EmbeddedPostgres, open_embedded
-from hub.db.engine import Database, open_pool
+from hub.db.engine import Database, DatabaseAway, open_pool
 from hub.registration.invitations import invite
 from ocpi_modules import envelope, headers, json
 from ocpi_modules.http.failures import SendFailed
@@ -110,12 +110,23 @@ class World:
         )
         partner.url = f"{'https' if certificate else 'http'}://{host}:{proxy.port}"
         witness = self.witnesses[str(partner.id)] = Witness(partner)
-        token = await self._invite(Role(role), PartyId.of(*party.split("/")))
+        token = await self._invited(Role(role), partner.id)
         answer = await partner.register(self.hubs[0].versions_url, token)
         assert answer.http_status == 200, answer.body
         witness.since = self.history.number
         self.more.append(partner)
         return proxy
+
+    async def _invited(self, role: Role, party: PartyId) -> str:
+        """A Token A; asked for again while PostgreSQL has no room or time for us."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await self._invite(role, party)
+            except DatabaseAway:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.2)
 
     async def _invite(self, role: Role, party: PartyId) -> str:
         """As the command, without a process of its own: there may be hundreds."""
@@ -231,7 +242,7 @@ async def running_world(
             await eventually(lambda hub=hub: hub.says("The hub serves"), what="a start")  # type: ignore[misc]
         world = World(folder, seed, postgres, hubs, cpo, emsp, nsp, stack, proxy, database_proxy, random.Random(seed))
         for party in (cpo, emsp, nsp):
-            token = await world._invite(Role(party.roles[0].role), party.id)
+            token = await world._invited(Role(party.roles[0].role), party.id)
             answer = await party.register(hubs[0].versions_url, token)
             assert answer.http_status == 200, answer.body
         yield world

@@ -9,6 +9,7 @@ The target is a port of this machine or the path of a Unix socket. With `proxy.c
 
 import asyncio
 import contextlib
+import functools
 import socket
 import ssl
 import struct
@@ -80,6 +81,7 @@ class FaultProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._full: list[socket.socket] = []
+        self._changes = 0
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -99,6 +101,7 @@ class FaultProxy:
     async def change(self, mode: Mode) -> None:
         """From now on this mode, for new connections; those there are, are cut."""
         await self._close()
+        self._changes += 1
         self.mode = mode
         if mode is Mode.DROP_SYN:
             self._fill()
@@ -112,7 +115,8 @@ class FaultProxy:
             writer.transport.abort()
 
     async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self.certificate)
+        accept = functools.partial(self._accept, self._changes)
+        self._server = await asyncio.start_server(accept, "127.0.0.1", self.port, ssl=self.certificate)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -134,7 +138,10 @@ class FaultProxy:
             one.setblocking(False)
             one.connect_ex(full.getsockname())
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, changes: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if changes != self._changes:
+            writer.transport.abort()  # it was let in before the change, and its TLS agreed on only now
+            return
         self.reached += 1
         task = asyncio.current_task()
         assert task is not None
