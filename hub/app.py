@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
+from hub import telemetry
 from hub.admin.health import health_routes
 from hub.agreements import book as agreements
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
@@ -252,6 +253,8 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     def warnings() -> list[str]:
         """What an operator should know although the process serves."""
         dropped = [f"{writer.dropped} traces were dropped."] if writer.dropped else []
+        if lines := telemetry.dropped_lines():
+            dropped.append(f"{lines} lines of the log could not be written; is there room where it goes?")
         suspicion = status.suspicion.finding()
         return dropped + ([suspicion] if suspicion else [])
 

@@ -112,6 +112,8 @@ class Party:
         self.offers = list(offers)
         self.url = ""
         self.log: list[Received] = []
+        self.recorder: Callable[[Received], None] = self.log.append
+        """Hears every request; another one may keep less than all of them for ever, in place of `log`."""
         self.our_tokens: list[str] = []
         self.hub_token = ""
         self.hub_versions_url = ""
@@ -377,7 +379,7 @@ class Party:
             names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
             raw_path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
             async with self._arrived:
-                self.log.append(Received(scope["method"], raw_path, query, names, body, _now()))
+                self.recorder(Received(scope["method"], raw_path, query, names, body, _now()))
                 self._arrived.notify_all()
 
             async def replay() -> dict[str, Any]:

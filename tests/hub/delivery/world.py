@@ -13,6 +13,8 @@ from tests.support import objects
 from tests.support.postgres import FreshDatabase
 from tests.support.raw_http import raw_server
 
+PATIENCE = 40.0
+"""Seconds until a thing that must happen is given up; a process of its own needs a while to start on a busy machine."""
 LOCATIONS = "/receiver/locations/NL/CPO"
 
 
@@ -100,7 +102,7 @@ def states(partner: Partner) -> dict[str, bytes]:
     return held
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10) -> None:
+async def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

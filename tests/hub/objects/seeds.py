@@ -31,11 +31,10 @@ def push_of(
 
 
 async def keep(database: Database, objects: KeptObjects, *pushes: Push) -> None:
-    """Each in a transaction of its own."""
-    async with database.connection() as connection:
-        for push in pushes:
-            async with connection.transaction():
-                await objects.apply(connection, push)
+    """Each in a transaction of its own, each within the deadline of one."""
+    for push in pushes:
+        async with database.transaction() as connection:
+            await objects.apply(connection, push)
 
 
 async def assert_exact(database: Database, step: int) -> None:

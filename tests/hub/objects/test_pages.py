@@ -71,21 +71,17 @@ def asking(viewer: PartyId, page: PageRequest, after: Key | None = None) -> Aski
 async def push_at_random(database: Database, model: Model, seed: int, *, pushes: int) -> None:
     chance = random.Random(seed)
     objects = KeptObjects(database=database, clock=lambda: START, later=LaterWrites(database))
-    async with database.connection() as connection:
-        for minute in range(pushes):
-            owner, id = chance.choice(OWNERS), f"T{chance.randrange(25)}"
-            audience = chance.choice(("*", "*", *map(str, VIEWERS)))
-            method = Method.DELETE if chance.random() < 0.3 else Method.PUT
-            when = START + timedelta(minutes=minute)
-            body = body_of(owner, id, f"{when:%Y-%m-%dT%H:%M:%SZ}", audience=audience)
-            async with connection.transaction():
-                await objects.apply(
-                    connection, push_of(owner, id, audience, module=ModuleID.tariffs, method=method, body=body)
-                )
-            if method is Method.DELETE:
-                model.delete(owner, id, audience)
-            else:
-                model.put(owner, id, audience, when, body)
+    for minute in range(pushes):
+        owner, id = chance.choice(OWNERS), f"T{chance.randrange(25)}"
+        audience = chance.choice(("*", "*", *map(str, VIEWERS)))
+        method = Method.DELETE if chance.random() < 0.3 else Method.PUT
+        when = START + timedelta(minutes=minute)
+        body = body_of(owner, id, f"{when:%Y-%m-%dT%H:%M:%SZ}", audience=audience)
+        await keep(database, objects, push_of(owner, id, audience, module=ModuleID.tariffs, method=method, body=body))
+        if method is Method.DELETE:
+            model.delete(owner, id, audience)
+        else:
+            model.put(owner, id, audience, when, body)
 
 
 @pytest.mark.rule("X-40", "X-33", "X-35", "Q-17")
