@@ -1,5 +1,6 @@
 """What is wrong with a hub, in words (U-18): each finding says what, why, and the command that mends it. Changes nothing."""
 
+import shlex
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -80,6 +81,7 @@ async def _examine(
     await directory.refresh()
     async with database.connection() as connection:
         cdrs = await repository.open_cdrs(connection, FORWARDING_SECONDS)
+        kept = await repository.kept_for_delivery(connection)
         told_another = await platforms_told_another_url(connection, public_url)
         missing = await repository.missing_partitions(connection)
         hours = await repository.hours_since_retention(connection)
@@ -99,6 +101,8 @@ async def _examine(
         yield _told_another(directory.platform(row["platform_id"]), row["told_url"], public_url)
     for row in cdrs:
         yield _cdr_finding(row)
+    for row in kept:
+        yield _kept_for_delivery(row)
 
 
 async def _is_behind(connection: Any) -> bool:
@@ -206,6 +210,16 @@ def _cdr_finding(row: Any) -> Finding:
         f"{row['state']}, the oldest since {row['oldest']:%Y-%m-%dT%H:%M:%SZ}.",
         reasons[row["state"]],
         f"Ask {row['owner']} to POST them again; the hub forwards them then, never twice if they arrived.",
+    )
+
+
+def _kept_for_delivery(row: Any) -> Finding:
+    return Finding(
+        "problem",
+        f"The guaranteed CDR {row['id']} of {row['owner']} for {row['receiver']} is not delivered since "
+        f"{row['received_at']:%Y-%m-%d}.",
+        "The CDRs of its month are kept until it is, whatever HUB_CDR_YEARS says.",
+        f"ocpi-hub cdr retry {shlex.quote(row['id'])} --owner {row['owner'].replace('*', '/')}",
     )
 
 

@@ -60,6 +60,19 @@ async def open_cdrs(connection: Any, received_seconds: int) -> list[Any]:
     return rows
 
 
+async def kept_for_delivery(connection: Any) -> list[Any]:
+    """Guaranteed CDRs, not delivered, of months that could be dropped but for them: owner, id, receiver, received_at; the oldest
+    first."""
+    rows: list[Any] = await connection.fetch(
+        """
+        SELECT owner, id_folded AS id, receiver, received_at FROM cdr_delivery JOIN cdr_identity USING (owner, id_folded)
+        WHERE guaranteed AND state <> 'DELIVERED' AND received_at < now() - interval '366 days'
+        ORDER BY received_at LIMIT 20
+        """
+    )
+    return rows
+
+
 async def missing_partitions(connection: Any) -> list[str]:
     """The partitions tomorrow's rows will need and that are not there; days and months are those of UTC."""
     rows = await connection.fetch(

@@ -1,6 +1,6 @@
 """One attempt at a time for one CDR: who posts the same again meanwhile gets the answer of the attempt under way (D-22).
 
-Within one process: the receiver of another worker's twin knows the CDR by its id.
+Within one process, where it costs nothing; among processes `turns` sees to it.
 """
 
 import asyncio

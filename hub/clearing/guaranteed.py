@@ -15,8 +15,8 @@ from typing import Protocol
 import structlog
 
 from hub.clearing import guaranteed_repository as repository
+from hub.clearing.answers import location_of
 from hub.clearing.guaranteed_repository import Due
-from hub.clearing.journal import location_of
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery import backoff
 from hub.delivery.outcome import Garbled, Outcome, Refused

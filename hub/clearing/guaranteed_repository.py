@@ -38,8 +38,8 @@ async def claim_due(connection: Any, receivers: Sequence[str], claim: timedelta,
     """Take what is due for these receivers, at most `each` of one; nobody else takes it during `claim`. An original goes before
     its credit.
 
-    Each receiver's oldest are looked up by themselves, so that a backlog costs nothing, and taken in turns, so that nobody waits
-    behind the backlog of another.
+    What a post of its CPO forwards just now is left to that. Each receiver's oldest are looked up by themselves, so that a
+    backlog costs nothing, and taken in turns, so that nobody waits behind the backlog of another.
     """
     rows = await connection.fetch(
         "WITH due AS (SELECT owner, id_folded, body FROM (SELECT oldest.*, "
@@ -50,10 +50,12 @@ async def claim_due(connection: Any, receivers: Sequence[str], claim: timedelta,
         "JOIN cdr ON (cdr.owner, cdr.id_folded, cdr.received_at) = (own.owner, own.id_folded, identity.received_at) "
         "LEFT JOIN cdr_delivery AS original ON (original.owner, original.id_folded) = (own.owner, cdr.credit_reference_id) "
         "WHERE own.guaranteed AND own.state <> 'DELIVERED' AND own.next_attempt_at <= clock_timestamp() "
-        "AND own.receiver = given.receiver AND coalesce(original.state, 'DELIVERED') = 'DELIVERED' "
+        "AND own.receiver = given.receiver AND coalesce(own.attempt_until < clock_timestamp(), true) "
+        "AND coalesce(original.state, 'DELIVERED') = 'DELIVERED' "
         "ORDER BY own.next_attempt_at LIMIT $4 FOR UPDATE OF own SKIP LOCKED) AS oldest) AS queued "
         "ORDER BY turn, next_attempt_at LIMIT $3) "
-        "UPDATE cdr_delivery AS own SET next_attempt_at = clock_timestamp() + $2::interval FROM due "
+        "UPDATE cdr_delivery AS own SET next_attempt_at = clock_timestamp() + $2::interval, attempt_id = NULL, "
+        "attempt_until = NULL FROM due "
         "WHERE (own.owner, own.id_folded) = (due.owner, due.id_folded) "
         "RETURNING own.owner, own.id_folded, own.receiver, own.refusals, own.correlation_id, due.body",
         receivers,

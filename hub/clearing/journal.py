@@ -11,24 +11,32 @@
 Where the agreement says `guaranteed` the CPO is answered 1000 once the CDR is journalled, and `guaranteed.py` posts it until
 it is taken. This is opted in, because the specification asks clients not to queue.
 
-Another content under the same id is refused with 2001, whatever the state. Two posts at once are one attempt with one answer
-(`attempts`); in two processes the second waits on the identity row until the first has committed its journal entry and is then
-forwarded too, as a duplicate the receiver knows by the id. Of a CDR that is not guaranteed only the CPO starts an attempt.
+Another content under the same id is refused with 2001, whatever the state. Two posts at once are one attempt with one answer, in
+one process (`attempts`) and in several (`turns`); a process that died in its attempt is followed by one that forwards again. Of a
+CDR that is not guaranteed only the CPO starts an attempt.
+
+A Credit CDR refers to a CDR of its owner that passed here, to the same receiver, and a CDR is credited once: a second credit
+is refused with 2001, unless the first was certainly not taken. The specification demands the negative amounts of the original in
+`total_cost` and says nothing of a second credit, which would give the customer more than it paid. A credit whose `total_cost` is
+positive is flagged like any other odd content (contracts section 4): forwarded, or refused where it is guaranteed or strict.
 """
 
 import secrets
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
-from urllib.parse import urljoin, urlsplit
+from uuid import UUID, uuid4
 
 from hub.clearing import guaranteed_repository, repository
+from hub.clearing.answers import answered, location_of, told
 from hub.clearing.attempts import Attempts
 from hub.clearing.canonical import HASH_VERSION, content_hash
 from hub.clearing.checks import CdrFacts, read_facts
+from hub.clearing.credits import check_credit
 from hub.clearing.repository import Delivery
+from hub.clearing.turns import Turns
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.outcome import Delivered, Outcome, may_have_arrived
 from hub.delivery.verdict import reason_of
@@ -38,7 +46,7 @@ from ocpi_modules import headers as names
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, ModuleID
-from ocpi_modules.status import InvalidParameters, NotAvailable, NotFound
+from ocpi_modules.status import HubError, InvalidParameters, NotAvailable, NotFound
 
 MOST_FINDINGS = 20
 Send = Callable[[], Awaitable[Outcome]]
@@ -83,6 +91,7 @@ class CdrJournal:
         alarm: Callable[..., None],
         guaranteed: Callable[[PartyId, PartyId], bool],
         wake: Callable[[], None],
+        turns: Turns | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -92,6 +101,7 @@ class CdrJournal:
         self._guaranteed = guaranteed
         self._wake = wake
         self._attempts = Attempts()
+        self._turns = turns or Turns(database)
 
     async def post(
         self,
@@ -102,8 +112,11 @@ class CdrJournal:
         relay: Relay,
         endpoint: str,
         findings: tuple[str, ...] = (),
+        *,
+        within: timedelta,
     ) -> OcpiResponse:
-        """Journal, forward, record, answer. `endpoint` is the receiver's URL, against which a relative Location is read.
+        """Journal, forward, record, answer. `endpoint` is the receiver's URL, against which a relative Location is read; `within`
+        how long it may take to answer, and another's post of the same CDR is waited for.
 
         `findings` are what is odd about it: no reason against a forward, but the hub guarantees for nothing it would not take.
         Raises InvalidParameters (2001), NotAvailable (503, nothing was forwarded), and what `relay` raises.
@@ -113,44 +126,52 @@ class CdrJournal:
             raise InvalidParameters(" ".join(findings[:MOST_FINDINGS]))
 
         async def attempt() -> OcpiResponse:
-            return await self._post(request, facts, digest, receiver, send, relay, endpoint)
+            delivery, own = await self._take(request, facts, digest, receiver)
+            if own is None:
+                delivery, own = await self._other(delivery, facts, within)
+            if own is None:
+                return self._known(delivery)
+            return await self._forward(facts, delivery, own, send, relay, endpoint)
 
         return await self._attempts.join((facts.owner, facts.id_folded, receiver, digest), attempt)
 
-    async def _post(
-        self,
-        request: OcpiRequest,
-        facts: CdrFacts,
-        digest: bytes,
-        receiver: PartyId,
-        send: Send,
-        relay: Relay,
-        endpoint: str,
+    async def _other(self, delivery: Delivery, facts: CdrFacts, within: timedelta) -> tuple[Delivery, UUID | None]:
+        """A CDR that is not ours to forward, once it is known what becomes of it."""
+        if delivery.delivered or delivery.guaranteed:
+            return delivery, None
+        try:
+            return await self._turns.wait(facts, within)
+        except DatabaseAway:
+            raise _away() from None
+
+    async def _forward(
+        self, facts: CdrFacts, delivery: Delivery, attempt: UUID, send: Send, relay: Relay, endpoint: str
     ) -> OcpiResponse:
-        sender = facts.owner
-        delivery = await self._take(request, facts, digest, receiver)
-        if delivery.state == CdrState.DELIVERED:
-            return self._again(delivery, sender)
-        if delivery.guaranteed:
-            self._wake()
-            return self._acknowledged(delivery)
-        outcome = await send()
-        await self.record(facts.owner, facts.id_folded, outcome, location_of(outcome, endpoint))
-        if isinstance(outcome, Delivered):
-            response = relay(outcome)
-            location = {names.LOCATION: self._url(delivery.reference)}
-            return OcpiResponse(response.http_status, response.body, {**response.headers, **location})
-        meanwhile = await self._delivered_meanwhile(facts)
-        return self._again(meanwhile, sender) if meanwhile else relay(outcome)
+        async with self._turns.kept(facts, attempt):
+            outcome = await send()
+        try:
+            answer: OcpiResponse | HubError = relay(outcome)
+        except HubError as error:
+            answer = error
+        location = location_of(outcome, endpoint)
+        await self.record(facts.owner, facts.id_folded, outcome, location, attempt=attempt, answer=answer)
+        if not isinstance(outcome, Delivered):
+            meanwhile = await self._delivered_meanwhile(facts)
+            if meanwhile:
+                return self._again(meanwhile)
+        if isinstance(answer, HubError):
+            raise answer
+        ours = {names.LOCATION: self._url(delivery.reference)} if isinstance(outcome, Delivered) else {}
+        return OcpiResponse(answer.http_status, answer.body, {**answer.headers, **ours})
 
     async def _delivered_meanwhile(self, facts: CdrFacts) -> Delivery | None:
-        """The same CDR, posted twice at once: where the other post was taken, this one was too."""
+        """A process taken for dead was followed by another: where one post was taken, the other was too."""
         try:
             async with self._database.connection() as connection:
                 delivery = await repository.find_delivery(connection, facts.owner, facts.id_folded)
         except DatabaseAway:
             return None
-        return delivery if delivery and delivery.state == CdrState.DELIVERED else None
+        return delivery if delivery and delivery.delivered else None
 
     async def locate(self, reference: str, askers: Collection[PartyId]) -> Located:
         """Where to GET the CDR behind a Location of ours: for its original sender only (D-20). Raises NotFound (404)."""
@@ -167,8 +188,7 @@ class CdrJournal:
             raise _away() from None
         if body is None:
             raise NotFound("This CDR is no longer in the hub's journal.")
-        headers = names.routing_headers(to=_party(delivery.owner), sender=_party(delivery.receiver))
-        return envelope.success_with_bytes(body, now=self._clock(), headers=headers)
+        return envelope.success_with_bytes(body, now=self._clock(), headers=_routing(delivery))
 
     async def _find(self, reference: str, askers: Collection[PartyId]) -> Delivery:
         try:
@@ -180,28 +200,50 @@ class CdrJournal:
             raise NotFound("There is no CDR of yours at this URL.")
         return delivery
 
-    async def _take(self, request: OcpiRequest, facts: CdrFacts, digest: bytes, receiver: PartyId) -> Delivery:
-        """The journal entry, made now or before; committed when this returns."""
-        now = self._clock()
+    async def _take(
+        self, request: OcpiRequest, facts: CdrFacts, digest: bytes, receiver: PartyId
+    ) -> tuple[Delivery, UUID | None]:
+        """The journal entry, made now or before, and the attempt that is ours to make; committed when this returns."""
+        now, attempt = self._clock(), None if self._guaranteed(facts.owner, receiver) else uuid4()
         try:
             async with self._database.transaction() as connection:
                 first = await repository.claim_identity(
                     connection, facts.owner, facts.id_folded, digest, HASH_VERSION, now
                 )
-                if first:
-                    await self._check_credit(connection, facts)
-                    await self._write(connection, request, facts, receiver, now)
-                else:
+                if not first:
                     await self._check_same(connection, facts, digest)
-                if self._guaranteed(facts.owner, receiver):
-                    await self._guarantee(connection, facts, receiver, request.correlation_id)
-                return await self._delivery(connection, facts, receiver)
+                    return await self._take_again(connection, request, facts, receiver, attempt)
+                await check_credit(connection, facts, receiver, self._alarm)
+                delivery = await self._write(connection, request, facts, receiver, now, attempt)
+                if attempt is None:
+                    delivery = await self._guarantee(connection, request, facts, delivery)
+                return delivery, attempt
         except DatabaseAway:
             raise _away() from None
 
+    async def _take_again(
+        self, connection: Any, request: OcpiRequest, facts: CdrFacts, receiver: PartyId, attempt: UUID | None
+    ) -> tuple[Delivery, UUID | None]:
+        delivery = await self._delivery(connection, facts, receiver)
+        if delivery.delivered:
+            return delivery, None
+        await check_credit(connection, facts, receiver, self._alarm)
+        if attempt is None:
+            return await self._guarantee(connection, request, facts, delivery), None
+        mine = not delivery.guaranteed and await repository.claim_attempt(
+            connection, facts.owner, facts.id_folded, attempt, self._turns.lease
+        )
+        return delivery, attempt if mine else None
+
     async def _write(
-        self, connection: Any, request: OcpiRequest, facts: CdrFacts, receiver: PartyId, now: datetime
-    ) -> None:
+        self,
+        connection: Any,
+        request: OcpiRequest,
+        facts: CdrFacts,
+        receiver: PartyId,
+        now: datetime,
+        attempt: UUID | None,
+    ) -> Delivery:
         """Identity and body carry the same instant: it names the body's partition."""
         identity = facts.owner, facts.id_folded
         await repository.ensure_partition(connection, now)
@@ -222,19 +264,17 @@ class CdrJournal:
             owner_place=places[OWNER],
             receiver_place=places[str(receiver)],
         )
-        await repository.insert_delivery(connection, *identity, receiver, secrets.token_urlsafe(24), now)
+        reference = secrets.token_urlsafe(24)
+        return await repository.insert_delivery(
+            connection, *identity, receiver, reference, now, attempt, self._turns.lease
+        )
 
-    async def _guarantee(self, connection: Any, facts: CdrFacts, receiver: PartyId, correlation_id: str) -> None:
+    async def _guarantee(self, connection: Any, request: OcpiRequest, facts: CdrFacts, delivery: Delivery) -> Delivery:
         """With a credit also what it credits, which goes before it."""
+        receiver = _party(delivery.receiver)
         for id_folded in filter(None, (facts.credit_reference_id, facts.id_folded)):
-            await guaranteed_repository.guarantee(connection, facts.owner, id_folded, receiver, correlation_id)
-
-    async def _check_credit(self, connection: Any, facts: CdrFacts) -> None:
-        reference = facts.credit_reference_id
-        if reference and await repository.find_identity(connection, facts.owner, reference) is None:
-            raise InvalidParameters(
-                f"`credit_reference_id` {reference} names no CDR of {facts.owner} that passed here."
-            )
+            await guaranteed_repository.guarantee(connection, facts.owner, id_folded, receiver, request.correlation_id)
+        return replace(delivery, guaranteed=True)
 
     async def _check_same(self, connection: Any, facts: CdrFacts, digest: bytes) -> None:
         known = await repository.find_identity(connection, facts.owner, facts.id_folded)
@@ -251,21 +291,34 @@ class CdrJournal:
             raise InvalidParameters(f"CDR {facts.id_folded} was sent before to {delivery.receiver}, not to {receiver}.")
         return delivery
 
-    async def record(self, owner: PartyId, id_folded: str, outcome: Outcome, location: str | None) -> None:
-        """Write down what became of the attempt; from memory, later, when PostgreSQL is away now."""
+    async def record(
+        self,
+        owner: PartyId,
+        id_folded: str,
+        outcome: Outcome,
+        location: str | None,
+        *,
+        attempt: UUID | None = None,
+        answer: OcpiResponse | HubError | None = None,
+    ) -> None:
+        """Write down what became of the attempt; from memory, later, when PostgreSQL is away now.
+
+        `attempt` and `answer` are those of a post of the CPO: whoever posts the same meanwhile is told the same.
+        """
         state, now = state_of(outcome), self._clock()
-        status, answer = (outcome.http_status, outcome.body) if isinstance(outcome, Delivered) else (None, None)
+        status, body = answered(outcome, answer, now)
 
         async def write(connection: Any) -> None:
             await repository.record_attempt(
                 connection,
                 owner,
                 id_folded,
+                attempt,
                 state,
                 now,
                 location=location,
                 http_status=status,
-                answer=answer,
+                answer=body,
                 reason=reason_of(outcome),
             )
 
@@ -275,10 +328,18 @@ class CdrJournal:
         except DatabaseAway:
             self._later.add(write)
 
-    def _again(self, delivery: Delivery, sender: PartyId) -> OcpiResponse:
+    def _known(self, delivery: Delivery) -> OcpiResponse:
+        """What is answered for a CDR that somebody else forwarded, or will."""
+        if delivery.delivered:
+            return self._again(delivery)
+        if delivery.guaranteed:
+            self._wake()
+            return self._acknowledged(delivery)
+        return told(delivery.http_status, delivery.answer or b"", _routing(delivery))
+
+    def _again(self, delivery: Delivery) -> OcpiResponse:
         """HTTP 200, the receiver's own answer and the same Location (D-22)."""
-        headers = names.routing_headers(to=sender, sender=_party(delivery.receiver))
-        headers[names.LOCATION] = self._url(delivery.reference)
+        headers = {**_routing(delivery), names.LOCATION: self._url(delivery.reference)}
         return OcpiResponse(200, delivery.answer or b"", headers)
 
     def _acknowledged(self, delivery: Delivery) -> OcpiResponse:
@@ -297,21 +358,9 @@ def state_of(outcome: Outcome) -> CdrState:
     return CdrState.IN_DOUBT if may_have_arrived(outcome) else CdrState.UNDELIVERED
 
 
-def location_of(outcome: Outcome, endpoint: str) -> str | None:
-    """The receiver's URL of its CDR; a relative one follows its endpoint (D-21).
-
-    None also for one that leads to another host: the receiver's token goes nowhere else (S-26, S-27).
-    """
-    given = outcome.headers.get("location") if isinstance(outcome, Delivered) else None
-    if not given:
-        return None
-    try:
-        url = urljoin(f"{endpoint.rstrip('/')}/", given)
-        found, known = urlsplit(url), urlsplit(endpoint)
-        at_home = (found.scheme, found.netloc.lower()) == (known.scheme, known.netloc.lower())
-    except ValueError:
-        return None
-    return url if at_home else None
+def _routing(delivery: Delivery) -> dict[str, str]:
+    """Of an answer of the receiver to the CPO."""
+    return names.routing_headers(to=_party(delivery.owner), sender=_party(delivery.receiver))
 
 
 def _party(text: str) -> PartyId:

@@ -1,8 +1,9 @@
 """SQL of the CDR journal; each function is one statement."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from hub.objects.page_repository import Source
 from ocpi_modules.message import PartyId
@@ -25,8 +26,28 @@ class Delivery:
     reference: str
     location: str | None
     http_status: int | None
+    """With `answer`; None where the hub itself answered for a receiver that did not."""
     answer: bytes | None
     guaranteed: bool
+    attempt_id: UUID | None
+    """Of who forwards it now."""
+    lapsed: bool
+    """Who forwarded it is not heard of any more, or nobody does."""
+
+    @property
+    def delivered(self) -> bool:
+        return self.state == "DELIVERED"
+
+    @property
+    def told(self) -> bool:
+        """The last attempt came to its end, and what came of it is known."""
+        return self.delivered or (self.attempt_id is None and self.answer is not None)
+
+
+_DELIVERY = (
+    "owner, id_folded, receiver, state, reference, location, http_status, answer, guaranteed, attempt_id, "
+    "coalesce(attempt_until < clock_timestamp(), true) AS lapsed"
+)
 
 
 async def claim_identity(
@@ -88,25 +109,36 @@ async def insert_cdr(
 
 
 async def insert_delivery(
-    connection: Any, owner: PartyId, id_folded: str, receiver: PartyId, reference: str, now: datetime
-) -> None:
-    """A CDR that was taken and not sent yet."""
-    await connection.execute(
-        "INSERT INTO cdr_delivery (owner, id_folded, receiver, state, reference, attempts, changed_at) "
-        "VALUES ($1, $2, $3, 'RECEIVED', $4, 0, $5)",
+    connection: Any,
+    owner: PartyId,
+    id_folded: str,
+    receiver: PartyId,
+    reference: str,
+    now: datetime,
+    attempt: UUID | None,
+    lease: timedelta,
+) -> Delivery:
+    """A CDR that was taken and not sent yet; `attempt` is about to forward it."""
+    row = await connection.fetchrow(
+        "INSERT INTO cdr_delivery (owner, id_folded, receiver, state, reference, attempts, changed_at, attempt_id, "  # noqa: S608
+        "attempt_until) VALUES ($1, $2, $3, 'RECEIVED', $4, 0, $5, $6::uuid, "
+        "CASE WHEN $6 IS NOT NULL THEN clock_timestamp() + $7::interval END) "
+        f"RETURNING {_DELIVERY}",
         str(owner),
         id_folded,
         str(receiver),
         reference,
         now,
+        attempt,
+        lease,
     )
+    return Delivery(**dict(row))
 
 
 async def find_delivery(connection: Any, owner: PartyId, id_folded: str) -> Delivery | None:
     """The delivery of one CDR."""
     row = await connection.fetchrow(
-        "SELECT owner, id_folded, receiver, state, reference, location, http_status, answer, guaranteed FROM cdr_delivery "
-        "WHERE owner = $1 AND id_folded = $2",
+        f"SELECT {_DELIVERY} FROM cdr_delivery WHERE owner = $1 AND id_folded = $2",  # noqa: S608
         str(owner),
         id_folded,
     )
@@ -116,17 +148,69 @@ async def find_delivery(connection: Any, owner: PartyId, id_folded: str) -> Deli
 async def find_delivery_by_reference(connection: Any, reference: str) -> Delivery | None:
     """The delivery behind a Location of ours."""
     row = await connection.fetchrow(
-        "SELECT owner, id_folded, receiver, state, reference, location, http_status, answer, guaranteed FROM cdr_delivery "
-        "WHERE reference = $1",
+        f"SELECT {_DELIVERY} FROM cdr_delivery WHERE reference = $1",  # noqa: S608
         reference,
     )
     return Delivery(**dict(row)) if row else None
+
+
+async def lock_delivery(connection: Any, owner: PartyId, id_folded: str) -> Delivery | None:
+    """The delivery of one CDR, which nobody else changes or locks until the transaction ends."""
+    row = await connection.fetchrow(
+        f"SELECT {_DELIVERY} FROM cdr_delivery WHERE owner = $1 AND id_folded = $2 FOR UPDATE",  # noqa: S608
+        str(owner),
+        id_folded,
+    )
+    return Delivery(**dict(row)) if row else None
+
+
+async def find_other_credit(connection: Any, owner: PartyId, credited: str, id_folded: str) -> str | None:
+    """The id of another Credit CDR for the same original that was taken, or still may be."""
+    found: str | None = await connection.fetchval(
+        "SELECT own.id_folded FROM cdr JOIN cdr_delivery AS own USING (owner, id_folded) "
+        "WHERE cdr.owner = $1 AND cdr.credit_reference_id = $2 AND cdr.id_folded <> $3 "
+        "AND (own.state <> 'UNDELIVERED' OR own.guaranteed OR own.attempt_id IS NOT NULL) LIMIT 1",
+        str(owner),
+        credited,
+        id_folded,
+    )
+    return found
+
+
+async def claim_attempt(connection: Any, owner: PartyId, id_folded: str, attempt: UUID, lease: timedelta) -> bool:
+    """Begin to forward a CDR that nobody forwards; of two at once one does."""
+    return bool(
+        await connection.fetchval(
+            "UPDATE cdr_delivery SET attempt_id = $3, attempt_until = clock_timestamp() + $4::interval "
+            "WHERE owner = $1 AND id_folded = $2 AND state <> 'DELIVERED' AND NOT guaranteed "
+            "AND (attempt_id IS NULL OR attempt_until < clock_timestamp()) RETURNING true",
+            str(owner),
+            id_folded,
+            attempt,
+            lease,
+        )
+    )
+
+
+async def prolong_attempt(connection: Any, owner: PartyId, id_folded: str, attempt: UUID, lease: timedelta) -> bool:
+    """Its process lives; False when another took over."""
+    return bool(
+        await connection.fetchval(
+            "UPDATE cdr_delivery SET attempt_until = clock_timestamp() + $4::interval "
+            "WHERE owner = $1 AND id_folded = $2 AND attempt_id = $3 RETURNING true",
+            str(owner),
+            id_folded,
+            attempt,
+            lease,
+        )
+    )
 
 
 async def record_attempt(
     connection: Any,
     owner: PartyId,
     id_folded: str,
+    attempt: UUID | None,
     state: str,
     now: datetime,
     *,
@@ -135,13 +219,16 @@ async def record_attempt(
     answer: bytes | None = None,
     reason: str = "",
 ) -> None:
-    """What one attempt led to. DELIVERED is final: a later, slower attempt does not undo it."""
+    """What one attempt led to. DELIVERED is final: a later, slower attempt does not undo it; and whoever was taken for dead and
+    followed by another tells that it was taken, or nothing."""
     await connection.execute(
-        "UPDATE cdr_delivery SET state = $3, changed_at = $4, location = $5, http_status = $6, answer = $7, last_error = $8, "
-        "attempts = attempts + 1, next_attempt_at = CASE WHEN $3 <> 'DELIVERED' THEN next_attempt_at END "
-        "WHERE owner = $1 AND id_folded = $2 AND state <> 'DELIVERED'",
+        "UPDATE cdr_delivery SET state = $4, changed_at = $5, location = $6, http_status = $7, answer = $8, last_error = $9, "
+        "attempts = attempts + 1, next_attempt_at = CASE WHEN $4 <> 'DELIVERED' THEN next_attempt_at END, "
+        "attempt_id = NULL, attempt_until = NULL WHERE owner = $1 AND id_folded = $2 AND state <> 'DELIVERED' "
+        "AND ($4 = 'DELIVERED' OR attempt_id IS NOT DISTINCT FROM $3::uuid)",
         str(owner),
         id_folded,
+        attempt,
         state,
         now,
         location,

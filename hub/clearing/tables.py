@@ -1,6 +1,7 @@
 """Tables of clearing: CDRs are written once; only their delivery changes."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, MetaData
 from sqlalchemy.orm import registry
@@ -58,6 +59,10 @@ class CdrDelivery(Table, table=True):
     http_status: int | None = None
     answer: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     attempts: int = 0
+    attempt_id: UUID | None = None
+    """The attempt under way, of whichever process; of guaranteed ones `next_attempt_at` tells."""
+    attempt_until: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    """Prolonged while its process lives; then another may forward it."""
     guaranteed: bool = False
     """The hub acknowledged it and posts it until it is taken; otherwise only its CPO starts an attempt."""
     next_attempt_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))

@@ -4,6 +4,12 @@ Used by migrations only; a released one is changed by a new one.
 """
 
 AHEAD_DAYS = 14
+UNDELIVERED_CDRS = (
+    "parent = 'cdr' AND EXISTS (SELECT FROM cdr_delivery AS own JOIN cdr_identity AS identity USING (owner, id_folded) "
+    "WHERE own.guaranteed AND own.state <> 'DELIVERED' "
+    "AND identity.received_at >= bound.begins AND identity.received_at < bound.ends)"
+)
+"""Of a month of CDRs: the hub still owes one of them to its receiver."""
 
 
 def daily_partitions_of(table: str) -> tuple[str, ...]:
@@ -41,16 +47,18 @@ def daily_partitions_of(table: str) -> tuple[str, ...]:
     )
 
 
-def dropping() -> tuple[str, ...]:
+def dropping(spared: str = "false") -> tuple[str, ...]:
     """`drop_oldest_partition(parent, before)` drops the oldest partition that ends at or before `before`; its name, else null.
 
     Of three tables only, and nothing younger than a floor, whatever the caller's clock says. It waits a moment for the lock, and
     raises lock_not_available then: behind it everybody who writes would wait too. What must outlive the partition is written in
     the same transaction: how far the change log can be read, how many CDRs an owner has left.
+
+    `spared` is a condition on `parent`, `bound.begins` and `bound.ends`: such a partition stays while younger ones go.
     """
     return (
-        """
-        CREATE FUNCTION drop_oldest_partition(parent text, before timestamptz) RETURNS text
+        f"""
+        CREATE OR REPLACE FUNCTION drop_oldest_partition(parent text, before timestamptz) RETURNS text
         LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '200ms' AS $$
         DECLARE
             youngest interval := CASE parent WHEN 'trace' THEN interval '1 day' WHEN 'change_log' THEN interval '14 days'
@@ -66,9 +74,10 @@ def dropping() -> tuple[str, ...]:
             END IF;
             SELECT part.oid::regclass::text INTO oldest
             FROM pg_inherits JOIN pg_class AS part ON part.oid = inhrelid
-            CROSS JOIN LATERAL (SELECT (regexp_match(pg_get_expr(part.relpartbound, part.oid), $re$TO \\('([^']+)'\\)$re$))[1]
-                                ::timestamptz AS ends) AS bound
-            WHERE inhparent = to_regclass(quote_ident(parent)) AND bound.ends <= before ORDER BY bound.ends LIMIT 1;
+            CROSS JOIN LATERAL (SELECT span[1]::timestamptz AS begins, span[2]::timestamptz AS ends FROM regexp_match(
+                pg_get_expr(part.relpartbound, part.oid), $re$FROM \\('([^']+)'\\) TO \\('([^']+)'\\)$re$) AS span) AS bound
+            WHERE inhparent = to_regclass(quote_ident(parent)) AND bound.ends <= before AND NOT ({spared})
+            ORDER BY bound.ends LIMIT 1;
             IF oldest IS NULL THEN
                 RETURN NULL;
             END IF;
@@ -97,7 +106,7 @@ def dropping() -> tuple[str, ...]:
             RETURN oldest;
         END
         $$
-        """,
+        """,  # noqa: S608
         "REVOKE ALL ON FUNCTION drop_oldest_partition(text, timestamptz) FROM PUBLIC",
         "GRANT EXECUTE ON FUNCTION drop_oldest_partition(text, timestamptz) TO ocpi_hub_app",
     )

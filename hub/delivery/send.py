@@ -90,7 +90,7 @@ class DoorOut:
         url = message.url or _endpoint_url(message, platform)
         if url is None:
             return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
-        seconds = self._push_seconds(platform) if push else self._seconds(message, platform)
+        seconds = self._push_seconds(platform) if push else self.seconds(message, platform)
         outcome = await self._attempt(_outgoing(message, platform, url), seconds)
         if not isinstance(outcome, (TimedOut, NotSent)):
             self._report(platform, not isinstance(outcome, Unreachable))
@@ -112,7 +112,8 @@ class DoorOut:
     def _push_seconds(self, platform: Platform) -> float:
         return platform.switches.push_timeout or self._deadlines.push
 
-    def _seconds(self, message: RoutedMessage, platform: Platform) -> float:
+    def seconds(self, message: RoutedMessage, platform: Platform) -> float:
+        """What a whole exchange with this platform may take, somebody waiting for the answer."""
         if message.module is ModuleID.tokens and message.method is Method.POST:
             return platform.switches.authorize_timeout or self._deadlines.authorize
         return platform.switches.direct_timeout or self._deadlines.direct

@@ -5,6 +5,7 @@ What is refused is refused before anything leaves; what has left is answered wit
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Protocol
 
 from hub.agreements.policy import Policy
@@ -68,6 +69,8 @@ class Cdrs(Protocol):
         relay: Callable[[Outcome], OcpiResponse],
         endpoint: str,
         findings: tuple[str, ...] = (),
+        *,
+        within: timedelta,
     ) -> OcpiResponse: ...
 
     async def locate(self, reference: str, askers: Collection[PartyId]) -> Located: ...
@@ -237,6 +240,7 @@ class PartyToPartyRoute:
             relay=lambda outcome: relay(outcome, asker=forward.sender, receiver=forward.receiver),
             endpoint=_endpoint(forward),
             findings=forward.findings,
+            within=timedelta(seconds=self._door.seconds(message, forward.platform)),
         )
 
     async def _send_if_connected(self, forward: Forward, message: RoutedMessage) -> Outcome:

@@ -141,6 +141,16 @@ class CDR(OcpiObject):
             raise wrong(f"must not hold {', '.join(sorted(used))}, which is for Sessions only")  # D-42
         return periods
 
+    @field_validator("credit")
+    @classmethod
+    def _of_negative_amounts(cls, credit: bool | None, info: ValidationInfo) -> bool | None:
+        cost: Price | None = info.data.get("total_cost")
+        if credit and cost and (cost.excl_vat > 0 or (cost.incl_vat or 0) > 0):
+            raise wrong(
+                "is true, but total_cost is positive; a Credit CDR carries the negative amounts of its original"
+            )  # D-04
+        return credit
+
     @field_validator("credit_reference_id")
     @classmethod
     def _with_credit(cls, reference: str | None, info: ValidationInfo) -> str | None:

@@ -340,6 +340,8 @@ def cdr(**overrides: Any) -> Document:
         "home_charging_compensation": False,
         "last_updated": WHEN,
     }
+    if overrides.get("credit", True):  # D-04
+        document["total_cost"] = price(excl_vat=Decimal("-10.00"), incl_vat=Decimal("-12.10"))
     return _with(document, overrides)
 
 

@@ -109,6 +109,24 @@ async def test_cdrs_without_confirmation_are_counted_by_their_two_parties(hub_da
     assert "is RECEIVED" in (await findings(hub_database.app_dsn, hub_database.admin_dsn))[-1].what
 
 
+async def test_a_guaranteed_cdr_that_keeps_its_month_from_being_dropped_is_named_with_the_command(
+    hub_database: FreshDatabase,
+) -> None:
+    for id, days in (("old 1", 400), ("YOUNG", 300)):
+        await execute(
+            hub_database.owner_dsn,
+            "WITH identity AS (INSERT INTO cdr_identity VALUES ($1, $2, 'h', 1, now() - $4 * interval '1 day')) "
+            "INSERT INTO cdr_delivery (owner, id_folded, receiver, state, reference, changed_at, guaranteed) "
+            "VALUES ($1, $2, $3, 'IN_DOUBT', $2, now(), true)",
+            str(CPO), id, str(EMSP), days,
+        )  # fmt: skip
+    found = await findings(hub_database.app_dsn, hub_database.admin_dsn)
+    assert [finding.mend for finding in found if "cdr retry" in finding.mend] == [
+        "ocpi-hub cdr retry 'old 1' --owner NL/CPO"
+    ]
+    assert "HUB_CDR_YEARS" in found[-1].why
+
+
 async def test_who_holds_xmin_back_is_named_with_database_and_pid(
     hub_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

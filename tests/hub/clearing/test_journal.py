@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
 import pytest
 
+from hub.agreements.policy import CdrMode, Terms
 from hub.delivery.send import Deadlines
 from hub.parties import repository as parties
 from ocpi_modules import json
-from tests.hub.network import EMSP, Network, Outage, accepted, eventually, network
+from tests.hub.network import CPO, EMSP, HUB, Network, Outage, accepted, eventually, network
 from tests.support import objects
 from tests.support.postgres import FreshDatabase
 
@@ -133,6 +136,17 @@ async def test_a_cdr_for_a_receiver_that_is_away_is_journalled_and_told_so(net: 
     assert [row["body"] for row in await net.rows("SELECT body FROM cdr")] == [cdr()]
 
 
+@pytest.mark.rule("D-13", "D-19", "D-24")
+@pytest.mark.parametrize("answer", [(200, {}, REFUSED), None], ids=["UNDELIVERED", "IN_DOUBT"])
+async def test_what_did_not_arrive_is_found_by_its_receiver_on_the_sender_interface(net: Network, answer: Any) -> None:
+    net.emsp.answer = lambda seen: answer
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert await states(net) == ["UNDELIVERED" if answer else "IN_DOUBT"]
+    for party in (net.emsp, net.cpo):
+        listed = await net.call(party, "GET", "/sender/cdrs", to=HUB)
+        assert (listed.headers["x-total-count"], cdr() in listed.body) == ("1", True)
+
+
 @pytest.mark.rule("Q-07")
 async def test_a_delivered_cdr_is_answered_from_the_journal_while_the_receiver_is_away(net: Network) -> None:
     first = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
@@ -208,6 +222,76 @@ async def test_a_credit_refers_to_a_cdr_of_the_same_owner_that_passed(net: Netwo
     assert (await net.call(net.cpo, "POST", POST, credit, to=EMSP)).status_code == 1000
     lonely = cdr(id="CDR2-C", credit=True)
     assert (await net.call(net.cpo, "POST", POST, lonely, to=EMSP)).status_code == 2001
+
+
+def credit(id: str = "CDR1-C", **fields: Any) -> bytes:
+    price = objects.price(excl_vat=Decimal("-10.00"), incl_vat=Decimal("-12.10"))
+    return cdr(**{"id": id, "credit": True, "credit_reference_id": "CDR1", "total_cost": price} | fields)
+
+
+@pytest.mark.rule("D-04", "D-05")
+async def test_a_cdr_is_credited_once_unless_the_first_credit_was_certainly_not_taken(net: Network) -> None:
+    async def post(body: bytes) -> int:
+        return (await net.call(net.cpo, "POST", POST, body, to=EMSP)).status_code
+
+    assert await post(cdr()) == 1000
+    net.emsp.answer = lambda seen: (200, {}, REFUSED)
+    assert await post(credit("CDR1-A")) == 2001
+    net.emsp.answer = taken
+    assert await post(credit("CDR1-B")) == 1000
+    assert await post(credit("CDR1-B")) == 1000
+    refused = await net.call(net.cpo, "POST", POST, credit("CDR1-C"), to=EMSP)
+    assert (refused.status_code, "credited before by CDR1-B" in refused.message) == (2001, True)
+    assert await post(credit("CDR1-A")) == 2001
+    assert net.alarms == ["cdr credited twice"] * 2
+    assert len(net.emsp.seen) == 3
+    assert await post(cdr(id="CDR2")) == 1000
+    assert await post(credit("CDR2-C", credit_reference_id="cdr2")) == 1000
+
+
+@pytest.mark.rule("D-04")
+async def test_a_credit_goes_to_whom_the_original_went(net: Network) -> None:
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    async with net.database.transaction() as connection:
+        await connection.execute("UPDATE cdr_delivery SET receiver = 'FR*OTH'")
+    answer = await net.call(net.cpo, "POST", POST, credit(), to=EMSP)
+    assert (answer.status_code, len(net.emsp.seen)) == (2001, 1)
+    assert "was sent to FR*OTH" in answer.message
+
+
+@pytest.mark.rule("D-04", "D-08")
+@pytest.mark.promise("S-34")
+async def test_a_credit_with_a_positive_total_passes_with_a_flag_and_is_not_guaranteed(net: Network) -> None:
+    positive = credit(total_cost=objects.price())
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    assert (await net.call(net.cpo, "POST", POST, positive, to=EMSP)).status_code == 1000
+    assert net.emsp.seen[-1].body == positive
+    [trace] = [row for row in await net.traced() if row["flags"]]
+    assert "total_cost is positive" in str(trace["flags"])
+    net.policy.replace({frozenset((CPO, EMSP)): Terms(cdr_mode=CdrMode.guaranteed)})
+    await net.call(net.cpo, "POST", POST, cdr(id="CDR2"), to=EMSP)
+    other = credit("CDR2-C", credit_reference_id="CDR2", total_cost=objects.price())
+    answer = await net.call(net.cpo, "POST", POST, other, to=EMSP)
+    assert (answer.status_code, "total_cost is positive" in answer.message) == (2001, True)
+
+
+async def test_a_cdr_costs_six_statements(hub_database: FreshDatabase) -> None:
+    """Five in the transaction of the journal entry, one in that of what became of it; BEGIN and COMMIT are not counted."""
+    statements: list[str] = []
+
+    class Counting(Outage):
+        @asynccontextmanager
+        async def transaction(self, deadline: float | None = None) -> AsyncIterator[Any]:
+            async with self._database.transaction(deadline) as connection:
+                with connection.query_logger(lambda record: statements.append(record.query)):
+                    yield connection
+
+    async with network(hub_database, wrap=Counting) as net:
+        net.emsp.answer = taken
+        for id in ("CDR1", "CDR2"):  # with the first the driver learns the types
+            statements.clear()
+            assert (await net.call(net.cpo, "POST", POST, cdr(id=id), to=EMSP)).http_status == 201
+    assert [statement.split(" ")[0] for statement in statements] == ["INSERT", "SELECT", *["INSERT"] * 3, "UPDATE"]
 
 
 @pytest.mark.rule("D-23")

@@ -292,3 +292,44 @@ async def test_lists_of_cdrs_begin_behind_those_whose_time_is_over(database: Dat
 
     assert [(found.bodies, found.total) for found in [await page(0), await page(1)]] == [(b"B,D", 3), (b"D,E", 3)]
     assert {b for offset in range(3) for b in (await page(offset)).bodies.split(b",")} == {b"B", b"D", b"E"}
+
+
+@pytest.mark.rule("U-38")
+@pytest.mark.promise("Q-01")
+@pytest.mark.parametrize(
+    ("state", "guaranteed", "stays"),
+    [("RECEIVED", True, True), ("UNDELIVERED", True, True), ("IN_DOUBT", True, True), ("DELIVERED", True, False),
+     ("UNDELIVERED", False, False)],
+)  # fmt: skip
+async def test_a_month_that_holds_what_is_still_to_be_delivered_stays_and_younger_ones_go(
+    database: Database, hub_database: FreshDatabase, state: str, guaranteed: bool, stays: bool
+) -> None:
+    """Lists miss nothing of what is left, also by offset."""
+    await fetch(database, COUNTS.replace("2, 2", "4, 4"))
+    oldest, old, young = ago(days=366 * 2 + 120), ago(days=366 * 2 + 60), ago(days=366)
+    for id, moment, place in (("A", oldest, 1), ("B", oldest, 2), ("C", old, 3), ("D", young, 4)):
+        await fetch(database, "SELECT ensure_cdr_partition($1)", moment)
+        await fetch(database, CDR.replace("$2, '', $3", "$2, convert_to(upper($1), 'UTF8'), $3"), id, moment, place)
+    await fetch(
+        database,
+        "INSERT INTO cdr_delivery (owner, id_folded, receiver, state, reference, guaranteed, attempts, changed_at) "
+        "VALUES ('NL*CPO', 'A', 'DE*MSP', $1, 'r', $2, 0, now())",
+        state,
+        guaranteed,
+    )
+    assert await retention(database, cdr_years=2).once()
+    left = {"A", "B", "D"} if stays else {"D"}
+    assert {id for (id,) in await fetch(database, "SELECT id_folded FROM cdr")} == left
+    pages = Pages(database, CdrShelves())
+    seen = set()
+    for offset in range(len(left)):
+        page = PageRequest(cap=9, offset=offset, limit=1)
+        asked = Asking(ModuleID.cdrs, EMSP, page, lambda owner: True, others=True, own=False)
+        found = await pages.read(asked)
+        assert found.total == len(left)
+        seen.add(found.bodies.decode())
+    assert seen == left
+    await fetch(database, "UPDATE cdr_delivery SET state = 'DELIVERED'")
+    await due(hub_database.owner_dsn)
+    assert await retention(database, cdr_years=2).once()
+    assert await fetch(database, "SELECT id_folded FROM cdr") == [("D",)]
