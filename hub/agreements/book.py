@@ -5,10 +5,12 @@ import asyncio
 import structlog
 
 from hub.agreements import repository
-from hub.agreements.policy import AgreementBook
+from hub.agreements.policy import AgreementBook, Pair, Terms
 from hub.db.engine import Database, DatabaseAway
 
 PAUSE_SECONDS = 0.5
+AT_ONCE = 500
+"""So many are read before others have their turn: there may be a hundred thousand."""
 _log = structlog.get_logger(__name__)
 
 
@@ -18,8 +20,15 @@ async def read(book: AgreementBook, database: Database) -> None:
         revision = await repository.revision(connection)
         if revision == book.revision:
             return
-        found = await repository.all_agreements(connection)
-    book.replace({frozenset((item.cpo, item.emsp)): item.terms for item in found})
+        rows = await repository.all_rows(connection)
+    terms: dict[Pair, Terms] = {}
+    for number, row in enumerate(rows):
+        item = repository.agreement(row)
+        before = book.between(item.cpo, item.emsp)
+        terms[frozenset((item.cpo, item.emsp))] = before if before is not None and before == item.terms else item.terms
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    book.replace(terms)
     book.revision = revision
 
 
