@@ -58,9 +58,9 @@ class Agreements(Protocol):
 
 
 class AgreementBook:
-    """Agreements by their two parties, replaced as a whole when they change. `revision` is the one they were read at.
+    """Agreements by their two parties. `revision` is the one they were read at.
 
-    `listeners` are given the pairs whose terms are others now, or gone. Terms that are the very same object have not changed.
+    `listeners` are given the pairs whose terms are others now, or gone.
     """
 
     def __init__(self) -> None:
@@ -70,15 +70,20 @@ class AgreementBook:
         self._others: dict[PartyId, set[PartyId]] = {}
 
     def replace(self, agreements: Mapping[Pair, Terms]) -> None:
-        before, self._terms = self._terms, dict(agreements)
-        changed = [pair for pair, terms in self._terms.items() if before.get(pair) is not terms]
-        gone = before.keys() - self._terms.keys()
+        """Hold these and no others."""
+        changed = {pair: terms for pair, terms in agreements.items() if self._terms.get(pair) != terms}
+        self.change(changed, self._terms.keys() - agreements.keys())
+
+    def change(self, changed: Mapping[Pair, Terms], gone: Collection[Pair]) -> None:
+        """What is new or other, and what is no more; costs as much as that is."""
+        for pair in gone:
+            del self._terms[pair]
+            for party in pair:
+                self._others[party] -= pair
+        self._terms |= changed
         for pair in changed:
             for party in pair:
                 self._others.setdefault(party, set()).update(pair - {party})
-        for pair in gone:
-            for party in pair:
-                self._others[party] -= pair
         for listener in self.listeners:
             listener([*changed, *gone])
 

@@ -145,8 +145,7 @@ class Announcements:
         news = self._news
         if self._has_all.get(viewer.id) == news:
             return
-        async with self._database.transaction() as connection:
-            await repository.join_by_hash(connection)
+        async with self._database.connection() as connection:
             lacks = await repository.lacks(connection, await self._viewing([viewer.id]), viewer.id)
         if lacks:
             await self._make(viewer, news)
@@ -177,7 +176,6 @@ class Announcements:
 
     async def _bring_up_to_date(self, connection: Any, platforms: Sequence[UUID], *, only_new: bool = False) -> None:
         await repository.one_after_the_other(connection)
-        await repository.join_by_hash(connection)
         viewing = await self._viewing(platforms)
         await repository.bring_up_to_date(connection, viewing, self._clock(), only_new=only_new)
 

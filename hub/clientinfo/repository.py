@@ -67,39 +67,34 @@ async def one_after_the_other(connection: Any) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext('client_info'))")
 
 
-async def join_by_hash(connection: Any) -> None:
-    """For this transaction: a statement cannot foresee how many agreements it is given, and a loop over them takes minutes."""
-    await connection.execute("SET LOCAL enable_nestloop = off")
-
-
-_DUE = """
+_AGREED = "($3 OR (pair.viewer, pair.country_code, pair.party_id) IN (SELECT * FROM partner))"
+_DUE = f"""
     sees AS (
-        SELECT DISTINCT own.platform_id AS viewer, pair.other AS role
+        SELECT own.platform_id AS viewer, pair.other AS role
         FROM party own JOIN unnest($1::text[], $2::text[]) AS pair (own, other) ON pair.own = own.role
         WHERE own.state = 'REGISTERED'
     ), partner AS (
-        SELECT DISTINCT * FROM unnest($4::uuid[], $5::text[], $6::text[]) AS given (viewer, country_code, party_id)
+        SELECT * FROM unnest($4::uuid[], $5::text[], $6::text[])
     ), pair AS (
         SELECT v.platform_id AS viewer, p.country_code, p.party_id, p.role, p.announced
         FROM platform v JOIN party p ON p.platform_id <> v.platform_id
         WHERE v.state = 'REGISTERED' AND v.platform_id = ANY($7::uuid[])
-        UNION
+        UNION ALL
         SELECT v.platform_id, p.country_code, p.party_id, p.role, p.announced
         FROM platform v JOIN party p ON p.platform_id <> v.platform_id
-        WHERE v.state = 'REGISTERED' AND p.platform_id = ANY($7)
+        WHERE v.state = 'REGISTERED' AND p.platform_id = ANY($7) AND v.platform_id <> ALL($7)
     ), due AS (
         SELECT pair.viewer, pair.country_code, pair.party_id, pair.role, known.status AS before,
-               CASE WHEN $3 OR partner.viewer IS NOT NULL THEN pair.announced ELSE 'PLANNED' END AS status
-        FROM pair
-        LEFT JOIN client_info known ON (known.viewer, known.country_code, known.party_id, known.role)
-                                     = (pair.viewer, pair.country_code, pair.party_id, pair.role)
-        LEFT JOIN sees ON (sees.viewer, sees.role) = (pair.viewer, pair.role)
-        LEFT JOIN partner ON (partner.viewer, partner.country_code, partner.party_id)
-                           = (pair.viewer, pair.country_code, pair.party_id)
-        WHERE known.viewer IS NOT NULL OR ($3 OR partner.viewer IS NOT NULL) AND sees.viewer IS NOT NULL
+               CASE WHEN {_AGREED} THEN pair.announced ELSE 'PLANNED' END AS status
+        FROM pair LEFT JOIN client_info known ON (known.viewer, known.country_code, known.party_id, known.role)
+                                               = (pair.viewer, pair.country_code, pair.party_id, pair.role)
+        WHERE known.viewer IS NOT NULL OR ({_AGREED} AND (pair.viewer, pair.role) IN (SELECT * FROM sees))
     )
+"""  # noqa: S608 - our own words
+"""What registered viewers see now of and for some platforms; `before` is what they were told last, null for what is not made.
+
+Agreements and roles are looked up, not joined: no statement can foresee how many it is given, and a loop over them takes minutes.
 """
-"""What registered viewers see now of and for some platforms; `before` is what they were told last, null for what is not made."""
 
 
 async def lacks(connection: Any, viewing: Viewing, viewer: UUID) -> bool:
