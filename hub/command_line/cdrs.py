@@ -38,8 +38,11 @@ def cdr_list(
         from hub.clearing import guaranteed_repository as repository
 
         names = [str(party) if party else None for party in parties]
-        async with databases.knowing(settings, *parties) as database, database.connection() as connection:
+        async with databases.with_directory(settings) as (database, directory), database.connection() as connection:
             rows = await repository.list_deliveries(connection, states, names[0], names[1], limit)
+        for party in parties:
+            if party and not rows:
+                databases.platform_of(party, directory)
         return [_row(row) for row in rows]
 
     tell.listed(work, json, "Every CDR was delivered.")
@@ -58,9 +61,10 @@ def cdr_retry(
         from hub.clearing import guaranteed_repository as repository
         from hub.clearing.journal import CdrState
 
-        async with databases.knowing(settings, party) as database, database.transaction() as connection:
+        async with databases.with_directory(settings) as (database, directory), database.transaction() as connection:
             state = await repository.retry(connection, party, cdr_id.upper())
         if state is None:
+            databases.platform_of(party, directory)
             raise CommandFailed(f"There is no CDR {cdr_id} of {party}; `ocpi-hub cdr list` shows those on their way.")
         if state == CdrState.DELIVERED:
             raise CommandFailed(f"CDR {cdr_id} of {party} was delivered already; nothing is sent twice.")

@@ -96,10 +96,10 @@ def platform_of(party: "PartyId", directory: "Directory") -> "Platform":
 
 
 @contextlib.asynccontextmanager
-async def knowing(settings: "Settings", *parties: "PartyId | None") -> AsyncIterator["Database"]:
-    """As `opened`, when all parties that are named are known here. Raises CommandFailed."""
+async def knowing(settings: "Settings", party: "PartyId | None") -> AsyncIterator["Database"]:
+    """As `opened`, when the party that is named, if any, is known here. Raises CommandFailed."""
     async with with_directory(settings) as (database, directory):
-        for party in filter(None, parties):
+        if party is not None:
             platform_of(party, directory)
         yield database
 
