@@ -71,9 +71,4 @@ def agreement(row: Any) -> Agreement:
     """From a row of `agreement`."""
     modules = frozenset(ModuleID(name) for name in row["modules"])
     terms = Terms(modules, row["valid_from"], row["valid_until"], CdrMode(row["cdr_mode"]))
-    return Agreement(_party(row["cpo"]), _party(row["emsp"]), terms)
-
-
-def _party(text: str) -> PartyId:
-    country_code, _, party_id = text.partition("*")
-    return PartyId.of(country_code, party_id)
+    return Agreement(PartyId.read(row["cpo"]), PartyId.read(row["emsp"]), terms)

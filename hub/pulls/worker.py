@@ -17,7 +17,6 @@ import structlog
 
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.destinations import Fresh
-from hub.objects.pages import party_of
 from hub.parties.directory import Directory
 from hub.pulls import repository
 from hub.pulls.crawl import Crawl
@@ -147,7 +146,7 @@ class PullWorker:
             for party, module in waiting:
                 if len(self._tasks) >= AT_ONCE:
                     return
-                if second_of_a_platform or not self._is_read(party_of(party)):
+                if second_of_a_platform or not self._is_read(PartyId.read(party)):
                     await self._begin_one(party, module)
 
     def _is_read(self, party: PartyId) -> bool:
@@ -157,7 +156,7 @@ class PullWorker:
         return owner is not None and owner in read
 
     async def _begin_one(self, party: str, module: str) -> None:
-        if await self._may_begin(party_of(party), ModuleID(module)):
+        if await self._may_begin(PartyId.read(party), ModuleID(module)):
             run = await self._take(party, module)
             if run is not None:
                 self._start(run)
