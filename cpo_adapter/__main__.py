@@ -30,6 +30,7 @@ from cpo_adapter.storage.migrate import MigrationError
 from ocpi_modules.http.listener import Listener, plain_bind, running
 from ocpi_modules.message import PartyId
 from ocpi_modules.status import OcpiError
+from ocpi_modules.typed import LONGEST_LINE, complaint
 
 T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -188,6 +189,9 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    if sentence := complaint(sys.argv[1:]):
+        sys.stderr.write(f"{sentence}\n")
+        sys.exit(2)
     cli()
 
 
@@ -252,7 +256,10 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 def _secret(given: bool, option: str, what: str) -> str:
     if not given:
         _fail(Failed(f"Give {option} and {what} on stdin: secrets are never arguments.", 2))
-    secret = sys.stdin.readline().strip()
+    try:
+        secret = sys.stdin.buffer.readline(LONGEST_LINE).decode().strip()
+    except UnicodeDecodeError:
+        _fail(Failed(f"stdin is not written in UTF-8; give {what} as it was handed over.", 2))
     if not secret:
         _fail(Failed(f"Nothing was read from stdin; {what} is needed.", 2))
     return secret

@@ -1,5 +1,6 @@
 """`ocpi-hub`: every command in one list; what they do stands in hub/command_line."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from hub.command_line.cdrs import cdr_app
 from hub.command_line.delivery import delivery_app
 from hub.command_line.pulls import pull_app
 from hub.command_line.traces import trace_app
+from ocpi_modules.typed import complaint
 
 app = typer.Typer(
     add_completion=True, no_args_is_help=True, help="An OCPI 2.2.1 roaming hub.", pretty_exceptions_enable=False
@@ -52,6 +54,9 @@ def demo(
 
 def main() -> None:
     """The console script."""
+    if sentence := complaint(sys.argv[1:]):
+        sys.stderr.write(f"{sentence}\n")
+        sys.exit(2)
     app()
 
 

@@ -12,6 +12,7 @@ from hub import telemetry
 from hub.admin.health import health_routes
 from hub.agreements import book as agreements
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
+from hub.agreements.turns import Turns
 from hub.background import Background
 from hub.clearing.guaranteed import GuaranteedDelivery
 from hub.clearing.journal import CdrJournal
@@ -120,6 +121,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         database=database,
         directory=directory,
         policy=policy,
+        turns=Turns(book),
         suspicion=status.suspicion,
         pushes=Pushes(database, directory, client, status, clock),
         clock=clock,

@@ -27,6 +27,12 @@ class PartyId(NamedTuple):
         """Fold ASCII case, as CiString compares (Y-02)."""
         return cls(country_code.upper(), party_id.upper())
 
+    @classmethod
+    def read(cls, text: str) -> "PartyId":
+        """From what `str` wrote: `NL*ABC`."""
+        country_code, _, party_id = text.partition("*")
+        return cls.of(country_code, party_id)
+
     def __str__(self) -> str:
         return f"{self.country_code}*{self.party_id}"
 

@@ -225,7 +225,7 @@ class Commander:
 
     async def _post(self, row: repository.Row) -> None:
         result = row["result"] or str(CommandResultType.TIMEOUT)
-        asker = PartyId.of(*row["receiver"].split("*")) if row["receiver"] else None
+        asker = PartyId.read(row["receiver"]) if row["receiver"] else None
         delivered, reason = False, ""
         try:
             reply = await self._link.send_to(

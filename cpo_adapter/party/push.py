@@ -95,7 +95,7 @@ class Pusher:
                     ModuleID(row["module"]),
                     InterfaceRole.RECEIVER,
                     suffix,
-                    to=PartyId.of(*row["receiver"].split("*")),
+                    to=PartyId.read(row["receiver"]),
                     body=body,
                     seconds=SECONDS,
                 )

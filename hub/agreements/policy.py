@@ -4,7 +4,7 @@ An agreement stands between a party in a CPO-like role and one in an eMSP-like r
 holds is asked of the clock, each time: one that ended a moment ago holds no more, without anything being read again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -54,21 +54,45 @@ class Agreements(Protocol):
 
     def between(self, one: PartyId, other: PartyId) -> Terms | None: ...
 
-    def all(self) -> Mapping[Pair, Terms]: ...
+    def of(self, party: PartyId) -> Collection[PartyId]: ...
 
 
 class AgreementBook:
-    """Agreements by their two parties, replaced as a whole when they change. `revision` is the one they were read at."""
+    """Agreements by their two parties. `revision` is the one they were read at.
+
+    `listeners` are given the pairs whose terms are others now, or gone.
+    """
 
     def __init__(self) -> None:
         self.revision: int | None = None
+        self.listeners: list[Callable[[Collection[Pair]], None]] = []
         self._terms: dict[Pair, Terms] = {}
+        self._others: dict[PartyId, set[PartyId]] = {}
 
     def replace(self, agreements: Mapping[Pair, Terms]) -> None:
-        self._terms = dict(agreements)
+        """Hold these and no others."""
+        changed = {pair: terms for pair, terms in agreements.items() if self._terms.get(pair) != terms}
+        self.change(changed, self._terms.keys() - agreements.keys())
+
+    def change(self, changed: Mapping[Pair, Terms], gone: Collection[Pair]) -> None:
+        """What is new or other, and what is no more; costs as much as that is."""
+        for pair in gone:
+            del self._terms[pair]
+            for party in pair:
+                self._others[party] -= pair
+        self._terms |= changed
+        for pair in changed:
+            for party in pair:
+                self._others.setdefault(party, set()).update(pair - {party})
+        for listener in self.listeners:
+            listener([*changed, *gone])
 
     def between(self, one: PartyId, other: PartyId) -> Terms | None:
         return self._terms.get(frozenset((one, other)))
+
+    def of(self, party: PartyId) -> Collection[PartyId]:
+        """Whom a party has an agreement with."""
+        return self._others.get(party, frozenset())
 
     def all(self) -> Mapping[Pair, Terms]:
         return self._terms
@@ -100,10 +124,10 @@ class Policy:
         terms = self.terms(cpo, emsp)
         return terms is not None and terms.cdr_mode is CdrMode.guaranteed
 
-    def partners(self) -> Iterator[tuple[PartyId, PartyId]]:
-        """Every two parties between which an agreement holds now, in both orders."""
+    def partners_of(self, party: PartyId) -> Iterator[PartyId]:
+        """Those with whom a party has an agreement that holds now."""
         now = self._clock()
-        for pair, terms in self._agreements.all().items():
-            if terms.hold_at(now):
-                one, other = sorted(pair)
-                yield from ((one, other), (other, one))
+        for other in self._agreements.of(party):
+            terms = self._agreements.between(party, other)
+            if terms is not None and terms.hold_at(now):
+                yield other

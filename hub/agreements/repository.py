@@ -23,12 +23,18 @@ async def revision(connection: Any) -> int:
     return await connection.fetchval("SELECT revision FROM agreement_revision")
 
 
-async def all_agreements(connection: Any) -> list[Agreement]:
-    """Every agreement, whether it holds or not, by its parties."""
-    rows = await connection.fetch(
-        "SELECT cpo, emsp, modules, valid_from, valid_until, cdr_mode FROM agreement ORDER BY cpo, emsp"
+async def all_rows(connection: Any) -> list[Any]:
+    """Every agreement, whether it holds or not, by its parties; `agreement` reads one."""
+    return list(
+        await connection.fetch(
+            "SELECT cpo, emsp, modules, valid_from, valid_until, cdr_mode FROM agreement ORDER BY cpo, emsp"
+        )
     )
-    return [_agreement(row) for row in rows]
+
+
+async def all_agreements(connection: Any) -> list[Agreement]:
+    """As `all_rows`, read."""
+    return [agreement(row) for row in await all_rows(connection)]
 
 
 async def put_agreements(connection: Any, agreements: Sequence[Agreement]) -> None:
@@ -61,12 +67,8 @@ async def drop_agreement(connection: Any, cpo: PartyId, emsp: PartyId) -> bool:
     return bool(status != "DELETE 0")
 
 
-def _agreement(row: Any) -> Agreement:
+def agreement(row: Any) -> Agreement:
+    """From a row of `agreement`."""
     modules = frozenset(ModuleID(name) for name in row["modules"])
     terms = Terms(modules, row["valid_from"], row["valid_until"], CdrMode(row["cdr_mode"]))
-    return Agreement(_party(row["cpo"]), _party(row["emsp"]), terms)
-
-
-def _party(text: str) -> PartyId:
-    country_code, _, party_id = text.partition("*")
-    return PartyId.of(country_code, party_id)
+    return Agreement(PartyId.read(row["cpo"]), PartyId.read(row["emsp"]), terms)

@@ -1,6 +1,7 @@
 """SQL of HubClientInfo; each function is one statement. Leases are by the database's clock, what partners see by the hub's."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,33 @@ Key = tuple[str, str, str]
 """(country_code, party_id, role) of an object."""
 Partner = tuple[UUID, str, str]
 """A platform, and the (country_code, party_id) of a party it has an agreement with."""
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """Of and for which platforms objects are looked at, and by whom.
+
+    `sees` are (a viewer's role, a role it sees); `partners` None: everybody may talk to everybody.
+    """
+
+    platforms: Sequence[UUID]
+    sees: Collection[tuple[Role, Role]]
+    partners: Sequence[Partner] | None
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """The parameters $1 to $7 of the statements."""
+        partners = self.partners or ()
+        return (
+            [own for own, _ in self.sees],
+            [other for _, other in self.sees],
+            self.partners is None,
+            [viewer for viewer, _, _ in partners],
+            [country_code for _, country_code, _ in partners],
+            [party_id for _, _, party_id in partners],
+            self.platforms,
+        )
+
 
 _OWED = (
     "(info.pushed_at IS NULL OR info.pushed_at < (SELECT registered_at FROM platform WHERE platform_id = info.viewer))"
@@ -39,66 +67,67 @@ async def one_after_the_other(connection: Any) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext('client_info'))")
 
 
-async def join_by_hash(connection: Any) -> None:
-    """For this transaction: a statement cannot foresee how many agreements it is given, and a loop over them takes minutes."""
-    await connection.execute("SET LOCAL enable_nestloop = off")
+_AGREED = "($3 OR (pair.viewer, pair.country_code, pair.party_id) IN (SELECT * FROM partner))"
+_DUE = f"""
+    sees AS (
+        SELECT own.platform_id AS viewer, pair.other AS role
+        FROM party own JOIN unnest($1::text[], $2::text[]) AS pair (own, other) ON pair.own = own.role
+        WHERE own.state = 'REGISTERED'
+    ), partner AS (
+        SELECT * FROM unnest($4::uuid[], $5::text[], $6::text[])
+    ), pair AS (
+        SELECT v.platform_id AS viewer, p.country_code, p.party_id, p.role, p.announced
+        FROM platform v JOIN party p ON p.platform_id <> v.platform_id
+        WHERE v.state = 'REGISTERED' AND v.platform_id = ANY($7::uuid[])
+        UNION ALL
+        SELECT v.platform_id, p.country_code, p.party_id, p.role, p.announced
+        FROM platform v JOIN party p ON p.platform_id <> v.platform_id
+        WHERE v.state = 'REGISTERED' AND p.platform_id = ANY($7) AND v.platform_id <> ALL($7)
+    ), due AS (
+        SELECT pair.viewer, pair.country_code, pair.party_id, pair.role, known.status AS before,
+               CASE WHEN {_AGREED} THEN pair.announced ELSE 'PLANNED' END AS status
+        FROM pair LEFT JOIN client_info known ON (known.viewer, known.country_code, known.party_id, known.role)
+                                               = (pair.viewer, pair.country_code, pair.party_id, pair.role)
+        WHERE known.viewer IS NOT NULL OR ({_AGREED} AND (pair.viewer, pair.role) IN (SELECT * FROM sees))
+    )
+"""  # noqa: S608 - our own words
+"""What registered viewers see now of and for some platforms; `before` is what they were told last, null for what is not made.
+
+Agreements and roles are looked up, not joined: no statement can foresee how many it is given, and a loop over them takes minutes.
+"""
 
 
-async def bring_up_to_date(
-    connection: Any,
-    now: datetime,
-    *,
-    sees: Collection[tuple[Role, Role]],
-    partners: Collection[Partner] | None,
-    platforms: Sequence[UUID],
-    only_new: bool = False,
-) -> int:
-    """Give registered viewers the objects of and for these platforms that they see now, and new states; returns how many.
+async def lacks(connection: Any, viewing: Viewing, viewer: UUID) -> bool:
+    """Whether a viewer sees something that nobody made yet; only reads."""
+    return bool(
+        await connection.fetchval(
+            f"WITH {_DUE} SELECT EXISTS (SELECT FROM due WHERE before IS NULL AND viewer = $8)",  # noqa: S608 - our own words
+            *viewing.columns,
+            viewer,
+        )
+    )
 
-    `sees` are (the viewer's role, a role it sees); `partners` None: everybody may talk to everybody. Without an agreement what
-    was never seen is not made, what was is PLANNED. `only_new` leaves those that are there.
+
+async def bring_up_to_date(connection: Any, viewing: Viewing, now: datetime, *, only_new: bool = False) -> int:
+    """Give registered viewers the objects that they see now, and new states; returns how many.
+
+    Without an agreement what was never seen is not made, what was is PLANNED. `only_new` leaves those that are there.
     """
     told = await connection.fetchval(
-        """
-        WITH sees AS (
-            SELECT DISTINCT own.platform_id AS viewer, pair.other AS role
-            FROM party own JOIN unnest($2::text[], $3::text[]) AS pair (own, other) ON pair.own = own.role
-            WHERE own.state = 'REGISTERED'
-        ), partner AS (
-            SELECT DISTINCT * FROM unnest($5::uuid[], $6::text[], $7::text[]) AS given (viewer, country_code, party_id)
-        ), changed AS (
+        f"""
+        WITH {_DUE}, changed AS (
             INSERT INTO client_info (viewer, country_code, party_id, role, status, last_updated, push_after)
-            SELECT due.viewer, due.country_code, due.party_id, due.role, due.status, $1, $1
-            FROM (
-                SELECT v.platform_id AS viewer, p.country_code, p.party_id, p.role, known.status AS before,
-                       CASE WHEN $4 OR partner.viewer IS NOT NULL THEN p.announced ELSE 'PLANNED' END AS status
-                FROM platform v
-                JOIN party p ON p.platform_id <> v.platform_id
-                LEFT JOIN client_info known ON (known.viewer, known.country_code, known.party_id, known.role)
-                                             = (v.platform_id, p.country_code, p.party_id, p.role)
-                LEFT JOIN sees ON (sees.viewer, sees.role) = (v.platform_id, p.role)
-                LEFT JOIN partner ON (partner.viewer, partner.country_code, partner.party_id)
-                                   = (v.platform_id, p.country_code, p.party_id)
-                WHERE v.state = 'REGISTERED'
-                  AND (v.platform_id = ANY($8::uuid[]) OR p.platform_id = ANY($8))
-                  AND (known.viewer IS NOT NULL OR ($4 OR partner.viewer IS NOT NULL) AND sees.viewer IS NOT NULL)
-            ) AS due
-            WHERE due.before IS NULL OR (due.before <> due.status AND NOT $9)
-            ORDER BY due.viewer, due.country_code, due.party_id, due.role
+            SELECT viewer, country_code, party_id, role, status, $8, $8 FROM due
+            WHERE before IS NULL OR (before <> status AND NOT $9)
+            ORDER BY viewer, country_code, party_id, role
             ON CONFLICT (viewer, country_code, party_id, role) DO UPDATE
             SET status = excluded.status, last_updated = excluded.last_updated, pushed_at = NULL, attempts = 0
             RETURNING viewer
         )
         SELECT count(*) FROM changed
-        """,
+        """,  # noqa: S608 - our own words
+        *viewing.columns,
         now,
-        [own for own, _ in sees],
-        [other for _, other in sees],
-        partners is None,
-        [viewer for viewer, _, _ in partners or ()],
-        [country_code for _, country_code, _ in partners or ()],
-        [party_id for _, _, party_id in partners or ()],
-        platforms,
         only_new,
     )
     return int(told)
@@ -107,29 +136,27 @@ async def bring_up_to_date(
 # The list
 
 
-async def count(connection: Any, viewer: UUID, page: PageRequest) -> int:
-    """How many objects of a viewer are within the dates."""
-    return await connection.fetchval(
-        "SELECT count(*) FROM client_info WHERE viewer = $1 "
-        "AND ($2::timestamptz IS NULL OR last_updated >= $2) AND ($3::timestamptz IS NULL OR last_updated < $3)",
-        viewer,
-        page.date_from,
-        page.date_to,
-    )
+async def listed(connection: Any, viewer: UUID, page: PageRequest) -> tuple[list[Any], int]:
+    """One page of a viewer's objects, in the order they were first seen, and how many there are, at one instant.
 
-
-async def listed(connection: Any, viewer: UUID, page: PageRequest) -> list[Any]:
-    """One page of a viewer's objects, in the order they were first seen; date_from is inclusive, date_to exclusive."""
-    return await connection.fetch(
-        "SELECT country_code, party_id, role, status, last_updated FROM client_info WHERE viewer = $1 "
-        "AND ($2::timestamptz IS NULL OR last_updated >= $2) AND ($3::timestamptz IS NULL OR last_updated < $3) "
-        "ORDER BY position OFFSET $4 LIMIT $5",
+    date_from is inclusive, date_to exclusive.
+    """
+    rows = await connection.fetch(
+        """
+        WITH own AS (
+            SELECT position, country_code, party_id, role, status, last_updated FROM client_info WHERE viewer = $1
+            AND ($2::timestamptz IS NULL OR last_updated >= $2) AND ($3::timestamptz IS NULL OR last_updated < $3)
+        ), page AS (SELECT * FROM own ORDER BY position OFFSET $4 LIMIT $5)
+        SELECT total.number AS total, page.* FROM (SELECT count(*) AS number FROM own) AS total LEFT JOIN page ON true
+        ORDER BY page.position
+        """,
         viewer,
         page.date_from,
         page.date_to,
         page.offset,
         page.limit,
     )
+    return [row for row in rows if row["position"] is not None], rows[0]["total"]
 
 
 # Pushes

@@ -45,14 +45,21 @@ def agreement_set(
     given = {"cpo": cpo, "emsp": emsp, "modules": [str(name) for name in arguments.modules(module)]}
     agreement = _agreement(given | {"valid_from": valid_from, "valid_until": valid_until, "cdr_mode": cdr_mode})
 
+    strangers: list[PartyId] = []
+
     async def work(settings: "Settings") -> dict[str, Any]:
         from hub.agreements import repository
 
-        async with databases.opened(settings) as database, database.transaction() as connection:
+        async with databases.with_directory(settings) as (database, directory), database.transaction() as connection:
             await repository.put_agreements(connection, [agreement])
+            strangers.extend(party for party in (one, other) if directory.known_platform_of(party) is None)
         return _row(agreement)
 
-    tell.done(work, json, lambda row: f"{one} and {other} may exchange {_sentence(row)}.")
+    def told(row: dict[str, Any]) -> str:
+        waits = [f"{party} is not known here yet; `ocpi-hub invite` invites it." for party in strangers]
+        return " ".join([f"{one} and {other} may exchange {_sentence(row)}.", *waits])
+
+    tell.done(work, json, told)
 
 
 @agreement_app.command("list")

@@ -1,6 +1,7 @@
 """Words of the command line turned into values; each raises typer.BadParameter (exit code 2) with the form that is expected."""
 
 import re
+import sys
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import ModuleID, Role
+from ocpi_modules.typed import LONGEST_LINE
 
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 Parties = Annotated[
@@ -19,6 +21,19 @@ _DURATION = re.compile(r"^(\d{1,5})([dhm])$")
 _PARTY = re.compile(r"^([A-Za-z]{2})[/*]([A-Za-z0-9]{3})$")
 _ROLES = [role for role in Role if role is not Role.HUB]
 _RESET = "default"
+
+
+def secret_line(what: str) -> str:
+    """The first line of standard input, which holds `what`."""
+    try:
+        given = sys.stdin.buffer.readline(LONGEST_LINE).decode().strip()
+    except UnicodeDecodeError:
+        raise typer.BadParameter(
+            f"standard input is not written in UTF-8; give {what} as it was handed over."
+        ) from None
+    if not given:
+        raise typer.BadParameter(f"standard input holds no {what}.")
+    return given
 
 
 def party(text: str) -> PartyId:

@@ -32,13 +32,17 @@ def cdr_list(
     unknown = [name for name in states if name not in tuple(CdrState)]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]} is no state of a CDR; there are {', '.join(CdrState)}.")
-    parties = [str(arguments.party(text)) if text else None for text in (owner, receiver)]
+    parties = [arguments.party(text) if text else None for text in (owner, receiver)]
 
     async def work(settings: "Settings") -> list[dict[str, Any]]:
         from hub.clearing import guaranteed_repository as repository
 
-        async with databases.opened(settings) as database, database.connection() as connection:
-            rows = await repository.list_deliveries(connection, states, parties[0], parties[1], limit)
+        names = [str(party) if party else None for party in parties]
+        async with databases.with_directory(settings) as (database, directory), database.connection() as connection:
+            rows = await repository.list_deliveries(connection, states, names[0], names[1], limit)
+        for party in parties:
+            if party and not rows:
+                databases.platform_of(party, directory)
         return [_row(row) for row in rows]
 
     tell.listed(work, json, "Every CDR was delivered.")
@@ -57,9 +61,10 @@ def cdr_retry(
         from hub.clearing import guaranteed_repository as repository
         from hub.clearing.journal import CdrState
 
-        async with databases.opened(settings) as database, database.transaction() as connection:
+        async with databases.with_directory(settings) as (database, directory), database.transaction() as connection:
             state = await repository.retry(connection, party, cdr_id.upper())
         if state is None:
+            databases.platform_of(party, directory)
             raise CommandFailed(f"There is no CDR {cdr_id} of {party}; `ocpi-hub cdr list` shows those on their way.")
         if state == CdrState.DELIVERED:
             raise CommandFailed(f"CDR {cdr_id} of {party} was delivered already; nothing is sent twice.")

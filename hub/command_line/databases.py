@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from hub.app import Hub
     from hub.db.engine import Database
     from hub.parties.directory import Directory
+    from hub.parties.platforms import Platform
     from hub.settings import Settings
+    from ocpi_modules.message import PartyId
 
 NAME = "hub"
 MEMBER_OF = "ocpi_hub_app"
@@ -83,6 +85,23 @@ async def with_directory(settings: "Settings") -> AsyncIterator[tuple["Database"
         directory = Directory(database, settings.keys, settings.hub_party, now)
         await directory.refresh()
         yield database, directory
+
+
+def platform_of(party: "PartyId", directory: "Directory") -> "Platform":
+    """Where a party lives, in whatever state. Raises CommandFailed for one that nobody ever invited."""
+    platform = directory.known_platform_of(party)
+    if platform is None:
+        raise CommandFailed(f"{party} is not known here; `ocpi-hub party list` shows who is.")
+    return platform
+
+
+@contextlib.asynccontextmanager
+async def knowing(settings: "Settings", party: "PartyId | None") -> AsyncIterator["Database"]:
+    """As `opened`, when the party that is named, if any, is known here. Raises CommandFailed."""
+    async with with_directory(settings) as (database, directory):
+        if party is not None:
+            platform_of(party, directory)
+        yield database
 
 
 @contextlib.asynccontextmanager

@@ -24,7 +24,7 @@ def delivery_list(party: Of = None, json: Json = False) -> None:
     async def work(settings: "Settings") -> list[dict[str, Any]]:
         from hub.delivery import overview_repository as overview
 
-        async with databases.opened(settings) as database, database.connection() as connection:
+        async with databases.knowing(settings, named) as database, database.connection() as connection:
             rows = await (overview.debts(connection, str(named)) if named else overview.destinations(connection))
         return [{name: _told(value) for name, value in dict(row).items()} for row in rows]
 
@@ -60,7 +60,7 @@ def delivery_retry(
     async def work(settings: "Settings") -> dict[str, Any]:
         from hub.delivery import overview_repository as overview
 
-        async with databases.opened(settings) as database, database.transaction() as connection:
+        async with databases.knowing(settings, named) as database, database.transaction() as connection:
             if await overview.end_backoff(connection, str(named)) is None:
                 raise _unknown(named)
             released = await overview.release_debts(connection, str(named), only, key)
@@ -72,7 +72,7 @@ def delivery_retry(
 async def _set(settings: "Settings", party: PartyId, change: str) -> dict[str, Any]:
     from hub.delivery import overview_repository as overview
 
-    async with databases.opened(settings) as database, database.transaction() as connection:
+    async with databases.knowing(settings, party) as database, database.transaction() as connection:
         changed = await (overview.pause if change == "pause" else overview.resume)(connection, str(party))
     if changed is None:
         raise _unknown(party)

@@ -1,17 +1,14 @@
 """invite, connect, platform ... and party ...: who takes part."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hub.command_line import arguments, databases, tell
 from hub.command_line.arguments import Json, Parties, PartyOption
-from hub.command_line.tell import CommandFailed, now
-from ocpi_modules.message import PartyId
+from hub.command_line.tell import now
 
 if TYPE_CHECKING:
-    from hub.parties.directory import Directory
     from hub.parties.platforms import Platform
     from hub.settings import Settings
 
@@ -61,9 +58,7 @@ def connect(
     parties = arguments.roles_and_parties(party)
     if not token_a_stdin:
         raise typer.BadParameter("give the partner's Token A on standard input and say --token-a-stdin.")
-    token_a = sys.stdin.readline().strip()
-    if not token_a:
-        raise typer.BadParameter("standard input holds no Token A.")
+    token_a = arguments.secret_line("Token A")
 
     async def work(settings: "Settings") -> dict[str, Any]:
         async with databases.quiet_hub(settings) as hub:
@@ -90,7 +85,7 @@ def platform_unregister(party: PartyOption, json: Json = False) -> None:
 
     async def work(settings: "Settings") -> dict[str, Any]:
         async with databases.quiet_hub(settings) as hub:
-            platform = _platform_of(named, hub.directory)
+            platform = databases.platform_of(named, hub.directory)
             confirmed = await hub.registration.unregister_platform(platform.id)
         return {"platform": str(platform.id), "partner_confirmed": confirmed}
 
@@ -114,12 +109,12 @@ def platform_set(
         from hub.parties import repository
 
         async with databases.with_directory(settings) as (database, directory):
-            platform = _platform_of(named, directory)
+            platform = databases.platform_of(named, directory)
             async with database.transaction() as connection:
                 await repository.change_switches(connection, platform.id, changes, reset)
                 await repository.touch(connection, platform.id)
             await directory.refresh()
-            return _platform(_platform_of(named, directory))
+            return _platform(databases.platform_of(named, directory))
 
     tell.done(work, json, lambda changed: f"{named}: {tell.cell(changed['switches'])}")
 
@@ -155,13 +150,6 @@ def party_list(json: Json = False) -> None:
             return [_party(platform, party) for platform in directory.platforms() for party in platform.parties]
 
     tell.listed(work, json, "There is no party yet; `ocpi-hub invite --party CPO:NL/ABC` invites one.")
-
-
-def _platform_of(party: PartyId, directory: "Directory") -> "Platform":
-    platform = directory.known_platform_of(party)
-    if platform is None:
-        raise CommandFailed(f"{party} is not known here; `ocpi-hub party list` shows who is.")
-    return platform
 
 
 def _platform(platform: "Platform") -> dict[str, Any]:

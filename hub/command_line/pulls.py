@@ -9,6 +9,7 @@ from hub.command_line.arguments import Json, PartyOption
 from hub.command_line.tell import CommandFailed
 
 if TYPE_CHECKING:
+    from hub.parties.platforms import Platform
     from hub.settings import Settings
     from ocpi_modules.message import PartyId
     from ocpi_modules.spec import ModuleID
@@ -35,7 +36,7 @@ def pull_start(
         from hub.pulls import repository
 
         async with databases.with_directory(settings) as (database, directory):
-            wanted = _readable(directory.known_platform_of(named), named, modules)
+            wanted = _readable(databases.platform_of(named, directory), named, modules)
             async with database.transaction() as connection:
                 await repository.want(
                     connection,
@@ -65,7 +66,7 @@ def pull_list(json: Json = False) -> None:
     tell.listed(work, json, "There is nothing to read yet; `ocpi-hub pull start --party NL/ABC` reads a party's lists.")
 
 
-def _readable(platform: Any, party: "PartyId", modules: list["ModuleID"]) -> list["ModuleID"]:
+def _readable(platform: "Platform", party: "PartyId", modules: list["ModuleID"]) -> list["ModuleID"]:
     """The named modules, each of which must be readable; without a name all that are."""
     from hub.pulls.schedule import MODULES, forbidden
 

@@ -9,6 +9,7 @@ from hub.command_line.arguments import Json
 
 if TYPE_CHECKING:
     from hub.settings import Settings
+    from ocpi_modules.message import PartyId
 
 MOST = 1000
 _NOTHING = "No trace of such a message is kept; traces are written within a second and kept for HUB_TRACE_DAYS days."
@@ -29,7 +30,7 @@ def trace_list(
     json: Json = False,
 ) -> None:
     """The newest messages that match everything given."""
-    named = str(arguments.party(party)) if party else None
+    named = arguments.party(party) if party else None
     modules = arguments.modules([module] if module else None)
     oldest = tell.now() - arguments.duration(since) if since else None
 
@@ -67,13 +68,17 @@ def trace_show(
         typer.echo("\n\n".join("\n".join(views.side_by_side(row)) for row in rows))
 
 
-async def _found(settings: "Settings", search: Any, party: str | None, limit: int) -> list[Any]:
+async def _found(settings: "Settings", search: Any, party: "PartyId | None", limit: int) -> list[Any]:
+    """Of a party that nobody knows there may be traces too: of messages to it that were refused."""
     from hub.traces import repository
 
-    async with databases.opened(settings) as database, database.connection() as connection:
-        if party is not None:
-            return await repository.find_traces_of(connection, party, search, limit)
-        return await repository.find_traces(connection, search, limit)
+    async with databases.with_directory(settings) as (database, directory), database.connection() as connection:
+        if party is None:
+            return await repository.find_traces(connection, search, limit)
+        rows = await repository.find_traces_of(connection, str(party), search, limit)
+        if not rows and not directory.is_hub(party):
+            databases.platform_of(party, directory)
+        return rows
 
 
 def _object_ids(settings: "Settings", given: str) -> list[str]:

@@ -131,7 +131,7 @@ class PostgresStore:
                 [None if one.walk is None else "\n".join(one.walk) for one in destinations],
                 self.lease_seconds,
             )
-        return {_party(row["party"]): Standing(row["state"] == "PAUSED", row["failures"]) for row in rows}
+        return {PartyId.read(row["party"]): Standing(row["state"] == "PAUSED", row["failures"]) for row in rows}
 
     async def release(self, destinations: Sequence[Destination]) -> None:
         """Store the cursors and give the leases back."""
@@ -171,7 +171,7 @@ class PostgresStore:
     async def owed(self, parties: Collection[PartyId]) -> list[tuple[PartyId, Pending]]:
         async with self._database.connection() as connection:
             rows = await repository.owed(connection, [str(party) for party in parties], MOST_OWED)
-        return [(_party(row["party"]), Pending(_key(row), row["version"], owed=True)) for row in rows]
+        return [(PartyId.read(row["party"]), Pending(_key(row), row["version"], owed=True)) for row in rows]
 
     async def owing(self, destination: Destination) -> set[ObjectKey]:
         """Objects a debt stands of, at most MOST_OWING."""
@@ -221,7 +221,7 @@ class PostgresStore:
 def _lease(row: Any) -> Lease:
     walk = row["walk_after"]
     destination = Destination(
-        party=_party(row["party"]),
+        party=PartyId.read(row["party"]),
         platform_id=row["platform_id"],
         epoch=row["epoch"],
         cursor=Position(int(row["cursor_xid"]), row["cursor_seq"]),
@@ -233,10 +233,5 @@ def _lease(row: Any) -> Lease:
     return Lease(destination, row["same_cluster"], row["wait_seconds"])
 
 
-def _party(text: str) -> PartyId:
-    country_code, _, party_id = text.partition("*")
-    return PartyId(country_code, party_id)
-
-
 def _key(row: Any) -> ObjectKey:
-    return ObjectKey(_party(row["owner"]), ModuleID(row["module"]), row["key_folded"], row["audience"])
+    return ObjectKey(PartyId.read(row["owner"]), ModuleID(row["module"]), row["key_folded"], row["audience"])

@@ -90,6 +90,5 @@ def _position(row: Any) -> Position | None:
 
 
 def _change(row: Any) -> Change:
-    country_code, _, party_id = row["owner"].partition("*")
-    key = ObjectKey(PartyId(country_code, party_id), ModuleID(row["module"]), row["key_folded"], row["audience"])
+    key = ObjectKey(PartyId.read(row["owner"]), ModuleID(row["module"]), row["key_folded"], row["audience"])
     return Change(Position(int(row["xid"]), row["seq"]), key, row["version"], bool(row["revoked"]))

@@ -5,7 +5,7 @@ from hub.objects import page_repository as repository
 from hub.objects.keep import key_folded
 from hub.objects.listing import EVERYBODY
 from hub.objects.nested import cut_out
-from hub.objects.pages import FOR_ONE_PARTY, party_of
+from hub.objects.pages import FOR_ONE_PARTY
 from ocpi_modules import patch
 from ocpi_modules.message import OcpiRequest, PartyId
 from ocpi_modules.spec import ModuleSpec
@@ -35,7 +35,7 @@ class Copies:
             found = await repository.find_owners(
                 connection, module.id, _key(request), str(viewer) if own else "", audiences if others else []
             )
-        return [party_of(owner) for owner in found if own or owner != str(viewer)]
+        return [PartyId.read(owner) for owner in found if own or owner != str(viewer)]
 
     async def read(self, request: OcpiRequest, module: ModuleSpec, viewer: PartyId, owner: PartyId) -> bytes | None:
         """The copy of one owner's object that the viewer finds."""

@@ -186,7 +186,7 @@ class Pages:
         shelves = [
             self._shelves.shelf(asking, counters)
             for owner, counters in sorted(by_owner.items())
-            if owner == viewer or asking.sees(party_of(owner))
+            if owner == viewer or asking.sees(PartyId.read(owner))
         ]
         return [shelf for shelf in shelves if shelf.total]
 
@@ -285,7 +285,5 @@ def _several(shelves: Sequence[Shelf], wanted: int) -> list[Shelf]:
     return chosen if len(chosen) > 1 else []
 
 
-def party_of(text: str) -> PartyId:
-    """The party written `NL*ABC`."""
-    country_code, _, party_id = text.partition("*")
-    return PartyId(country_code, party_id)
+party_of = PartyId.read
+"""As `hub.clearing` calls it."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from ocpi_modules.spec import InterfaceRole
 
@@ -18,6 +19,10 @@ MOST_ON_A_PAGE = 1000
 MOST_A_SECOND = 1000
 MOST_HOURS = 168
 _HOURS = re.compile(r"([1-9][0-9]{0,2})h", re.ASCII)
+
+
+class Wrong(ValueError):
+    """What is wrong with a value, where its words alone would not tell."""
 
 
 class Values(NamedTuple):
@@ -40,6 +45,8 @@ class Switch(NamedTuple):
         """The value of a text or a JSON value; ValueError with a sentence."""
         try:
             return self.values.read(given)
+        except Wrong as wrong:
+            raise ValueError(f"{self.name}: {wrong}") from None
         except (ValueError, TypeError, ArithmeticError):
             raise ValueError(f"{self.name} is {self.values.words}, or default.") from None
 
@@ -74,7 +81,20 @@ def _overrides(given: Any) -> dict[str, str]:
         module, _, interface = key.partition(":")
         if not module or interface not in tuple(InterfaceRole) or not str(url).startswith(("https://", "http://")):
             _refuse()
+        if not _is_whole(url):
+            raise Wrong(
+                f"{url} names no host that can be called; write it like https://ocpi.example.com/2.2.1/{module}."
+            )
     return dict(entries)
+
+
+def _is_whole(url: str) -> bool:
+    """Whether a URL has a host that can be called, a port that is one if it names one, and no blanks."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and not re.search(r"[\s\x00-\x1f]", url)
+    except ValueError:
+        return False
 
 
 def _how_often(given: Any) -> str:

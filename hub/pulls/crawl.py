@@ -8,6 +8,7 @@ Tokens are never taken out: `valid` is their owner's word.
 
 import asyncio
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -34,6 +35,10 @@ TRIES = 5
 FIRST_PAUSE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 3600.0
 AWAY_SECONDS = 60.0
+TURN = timedelta(minutes=5)
+"""So long a run keeps its place; then it goes on behind those that wait."""
+LONGEST = timedelta(hours=12)
+"""A run that has not come to its end then is over: neither a slow partner nor one that waits is read for ever."""
 FEW = 20
 """So many objects may vanish in any run; of more, at most half, unless an operator asked for the run."""
 
@@ -80,10 +85,11 @@ class Crawl:
         self._clock = clock
 
     async def go_on(self, run: Run) -> None:
-        """From where the run stands to its end, or to where it has to wait."""
+        """From where the run stands to its end, to where it has to wait, or to where its turn or its time is over."""
         way, step = Way(), self._take_out if run.look == TAKING_OUT else self._next_page
+        began = self._clock()
         while True:
-            after = await step(run, way)
+            after = _out_of_time(run, began, self._clock()) or await step(run, way)
             if not isinstance(after, Run):
                 return await self._stop(run, after)
             if after.look != run.look:
@@ -200,6 +206,19 @@ class Crawl:
                 case PutOff(seconds, failures, said):
                     await repository.put_off(connection, *run.key, seconds, failures, said)
                     _log.info("pull_put_off", **who, seconds=seconds, reason=said)
+
+
+def _out_of_time(run: Run, began: datetime, now: datetime) -> Stop | None:
+    """`began`: when the run got its place."""
+    if now - run.began_at >= LONGEST:
+        hours = LONGEST.total_seconds() / 3600
+        said = f"It was not through after {hours:g} hours: {run.objects} objects on {run.pages} pages had come"
+        return Broken(
+            f"{said}; they are kept, nothing was taken out, and the next run begins anew. {run.said}".rstrip()
+        )
+    if now - began >= TURN:
+        return PutOff(0.0, run.failures, run.said)
+    return None
 
 
 def _stumbled(run: Run, outcome: Outcome) -> Stop:

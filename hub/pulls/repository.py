@@ -77,10 +77,14 @@ async def want(
 
 
 async def open_lists(connection: Any) -> list[tuple[str, str]]:
-    """(party, module) of what may be begun or gone on with by whoever comes first; what an operator asked for stands first."""
+    """(party, module) of what may be begun or gone on with by whoever comes first.
+
+    What an operator asked for stands first, once; who had a turn and goes on stands behind those that wait since before it.
+    """
     rows = await connection.fetch(
         f"SELECT party, module FROM pull WHERE {_OPEN} AND {_FREE} "  # noqa: S608
-        "ORDER BY NOT (wanted_by_hand OR by_hand), coalesce(began_at, wanted_at), party, module LIMIT 1000"
+        "ORDER BY NOT (wanted_by_hand OR by_hand) OR not_before IS NOT NULL, "
+        "CASE WHEN state = 'RUNNING' THEN coalesce(not_before, began_at) ELSE wanted_at END, party, module LIMIT 1000"
     )
     return [(row["party"], row["module"]) for row in rows]
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from hub.objects.pages import party_of
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import ModuleID
 
@@ -44,7 +43,7 @@ class Run:
     def of(cls, row: Mapping[str, Any]) -> "Run":
         names = {item.name for item in fields(cls)} - {"party", "module"}
         own = {name: row[name] for name in names}
-        return cls(party=party_of(row["party"]), module=ModuleID(row["module"]), **own)
+        return cls(party=PartyId.read(row["party"]), module=ModuleID(row["module"]), **own)
 
     @property
     def key(self) -> tuple[str, str, int]:

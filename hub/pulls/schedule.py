@@ -41,7 +41,7 @@ def period(switch: str) -> timedelta | None:
 def forbidden(platform: Platform | None, party: PartyId, module: ModuleID) -> str | None:
     """Why this list is not to be read, one sentence; None when it may be. Says nothing about whether the party is there now."""
     if platform is None or not platform.serves(party):
-        return f"{party} is not registered here."
+        return f"{party} is not registered here; `ocpi-hub party list` shows who is."
     if period(platform.switches.pull) is None:
         return f"Pulls of {party} are switched off: `platform set --party {party} pull=nightly` permits them."
     if not platform.roles_of(party) & roles.owners(module):

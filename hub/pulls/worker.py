@@ -1,4 +1,4 @@
-"""Reads the lists that are due or asked for, two at a time, while this process lives.
+"""Reads the lists that are due or asked for, two at a time, while this process lives; a long one gives its place up in turns.
 
 Every process of the hub looks for work each second; a lease decides who gets it, and its epoch keeps out who lost it. A process
 that ends gives its leases back; one that was killed leaves them, and another goes on at the stored page when they are over.
@@ -17,7 +17,6 @@ import structlog
 
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.destinations import Fresh
-from hub.objects.pages import party_of
 from hub.parties.directory import Directory
 from hub.pulls import repository
 from hub.pulls.crawl import Crawl
@@ -143,13 +142,24 @@ class PullWorker:
             return
         async with self._database.connection() as connection:
             waiting = await repository.open_lists(connection)
-        for party, module in waiting:
-            if len(self._tasks) >= AT_ONCE:
-                return
-            if await self._may_begin(party_of(party), ModuleID(module)):
-                run = await self._take(party, module)
-                if run is not None:
-                    self._start(run)
+        for second_of_a_platform in (False, True):
+            for party, module in waiting:
+                if len(self._tasks) >= AT_ONCE:
+                    return
+                if second_of_a_platform or not self._is_read(PartyId.read(party)):
+                    await self._begin_one(party, module)
+
+    def _is_read(self, party: PartyId) -> bool:
+        """Whether a list of its platform is being read: another platform's comes before a second of it."""
+        owner = self._directory.known_platform_of(party)
+        read = [self._directory.known_platform_of(run.party) for run in self._tasks.values()]
+        return owner is not None and owner in read
+
+    async def _begin_one(self, party: str, module: str) -> None:
+        if await self._may_begin(PartyId.read(party), ModuleID(module)):
+            run = await self._take(party, module)
+            if run is not None:
+                self._start(run)
 
     async def _may_begin(self, party: PartyId, module: ModuleID) -> bool:
         """Not while the party is away. What is forbidden is begun, and ends at once with the reason."""

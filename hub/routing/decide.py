@@ -95,8 +95,8 @@ def addressee(request: OcpiRequest) -> PartyId | None:
     """The TO party: from the headers, else from a Link the hub rewrote (R-70)."""
     if request.to is not None or not request.endpoint.is_list:
         return request.to
-    country_code, separator, party_id = request.params.get(LINK_RECEIVER, "").partition("*")
-    return PartyId.of(country_code, party_id) if separator else None
+    written = request.params.get(LINK_RECEIVER, "")
+    return PartyId.read(written) if "*" in written else None
 
 
 def _ticket(request: OcpiRequest) -> Ticket | None:

@@ -10,7 +10,6 @@ from hub.objects.listing import EVERYBODY
 from hub.objects.nested import cut_out
 from hub.routing import repository
 from hub.routing.clues import Clue, Find
-from hub.routing.repository import party
 from hub.routing.tickets import not_available
 from ocpi_modules import json
 from ocpi_modules.message import Clock, PartyId
@@ -28,7 +27,7 @@ class Owners:
     async def behind(self, clue: Clue, asker: PartyId) -> list[PartyId]:
         """Every party the clue leads to, the likeliest first. Raises NotAvailable (503)."""
         if clue.find is Find.PARTY:
-            return [party(clue.key)]
+            return [PartyId.read(clue.key)]
         try:
             async with self._database.connection() as connection:
                 return list(dict.fromkeys(await self._read(connection, clue, asker)))
@@ -62,10 +61,10 @@ class Owners:
             case Find.DRIVER:
                 audiences = await objects.find_audiences(connection, asker, ModuleID.sessions, clue.key)
                 noted = await repository.find_route_partners(connection, asker, "SESSION", clue.key, now)
-                return [party(audience) for audience in audiences] + noted
+                return [PartyId.read(audience) for audience in audiences] + noted
             case Find.UID:
                 copies = await objects.find_copies(connection, ModuleID.tokens, clue.key)
-                return [party(owner) for owner, body in copies if _of_contract(body, clue.detail)]
+                return [PartyId.read(owner) for owner, body in copies if _of_contract(body, clue.detail)]
             case Find.RESERVATION:
                 return await repository.find_route_owners(connection, asker, "RESERVATION", clue.key, now)
             case Find.PROFILE:
@@ -73,11 +72,11 @@ class Owners:
             case Find.AUTHORIZATION:
                 return await repository.find_route_partners(connection, asker, "AUTHORIZATION", clue.key, now)
             case Find.PARTY:
-                return [party(clue.key)]
+                return [PartyId.read(clue.key)]
 
 
 async def _owners(connection: Any, module: ModuleID, key: str, audiences: list[str]) -> list[PartyId]:
-    return [party(owner) for owner in await page_repository.find_owners(connection, module, key, "", audiences)]
+    return [PartyId.read(owner) for owner in await page_repository.find_owners(connection, module, key, "", audiences)]
 
 
 def _of_contract(body: bytes, contract_id: str) -> bool:

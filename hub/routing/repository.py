@@ -75,7 +75,7 @@ async def find_ticket(connection: Any, reference: str, now: datetime) -> StoredT
     if row is None:
         return None
     fields = dict(row)
-    return StoredTicket(**fields | {name: party(fields[name]) for name in ("asker", "addressee")})
+    return StoredTicket(**fields | {name: PartyId.read(fields[name]) for name in ("asker", "addressee")})
 
 
 async def delete_ticket(connection: Any, reference: str) -> None:
@@ -163,7 +163,7 @@ async def find_route_partners(
         reference,
         now,
     )
-    return [party(row["partner"]) for row in rows]
+    return [PartyId.read(row["partner"]) for row in rows]
 
 
 async def find_route_owners(
@@ -177,10 +177,4 @@ async def find_route_owners(
         reference,
         now,
     )
-    return [party(row["owner"]) for row in rows]
-
-
-def party(text: str) -> PartyId:
-    """`NL*ABC` as a party."""
-    country_code, _, party_id = text.partition("*")
-    return PartyId.of(country_code, party_id)
+    return [PartyId.read(row["owner"]) for row in rows]

@@ -126,6 +126,7 @@ def test_what_is_wrong_is_said_in_a_sentence(adapter_database: FreshDatabase, tm
         ({}, ["charger", "add", "CP-1"], "", 2, "--password-stdin"),
         ({}, ["charger", "add", "CP-1", "--password-stdin"], "short\n", 1, "16 to 40"),
         ({}, ["charger", "show", "CP-9"], "", 1, "charger list"),
+        ({}, ["charger", "show", "\udcff"], "", 2, "not written in UTF-8"),
         ({}, ["simulate", "--charger-id", "X", "--password-file", "/nowhere"], "", 2, "cannot be read"),
     ]
     for changed, arguments, given, code, words in cases:

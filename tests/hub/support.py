@@ -10,6 +10,7 @@ from typing import Any
 
 from hub.agreements.book import keep_up_to_date
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
+from hub.agreements.turns import Turns
 from hub.clientinfo.announcements import Announcements
 from hub.clientinfo.pushes import Pushes
 from hub.clientinfo.status import ClientInfoStatus
@@ -66,6 +67,7 @@ class SmallHub:
             database=self.database,
             directory=self.directory,
             policy=Policy(self.default_policy, self.book, self.clock),
+            turns=Turns(self.book),
             suspicion=self.status.suspicion,
             pushes=Pushes(self.database, self.directory, self.client, self.status, self.clock),
             clock=self.clock,

@@ -29,6 +29,14 @@ def hub(hub_database: FreshDatabase, tmp_path: Path) -> HubProcess:
         (["platform", "set", "--party", "NL/ABC", "strict=yes"], "strict is true or false, or default"),
         (["platform", "set", "--party", "NL/ABC", "direct_timeout=0"], "seconds up to 300"),
         (["platform", "set", "--party", "NL/ABC", "endpoint_overrides=x"], "SENDER|RECEIVER"),
+        (["platform", "set", "--party", "NL/ABC", "endpoint_overrides=cdrs:SENDER=https://"], "https:// names no host"),
+        (
+            ["platform", "set", "--party", "NL/ABC", "endpoint_overrides=cdrs:SENDER=http:///x"],
+            "http:///x names no host",
+        ),
+        (["trace", "list", "--object", "x\udcff"], "x\\udcff is not written in UTF-8"),
+        (["trace", "show", "\udcff"], "\\udcff is not written in UTF-8"),
+        (["cdr", "retry", "\udcff", "--owner", "NL/ABC"], "is not written in UTF-8"),
         (["platform", "set", "--party", "NL/ABC", "pull=often"], "pull is nightly, never or hours like 6h"),
         (["pull", "start", "--party", "NL/ABC", "--module", "cars"], "cars is no module"),
         (["agreement", "set", "--cpo", "NL/ABC", "--emsp", "NL/ABC"], "no agreement with itself"),
@@ -56,13 +64,18 @@ def test_misuse_is_exit_code_2_with_the_way_out(hub: HubProcess, arguments: list
     ("arguments", "words"),
     [
         (["platform", "unregister", "--party", "NL/ABC"], "NL*ABC is not known here"),
-        (["delivery", "resume", "--party", "NL/ABC"], "NL*ABC receives nothing here"),
-        (["delivery", "retry", "--party", "NL/ABC"], "NL*ABC receives nothing here"),
+        (["platform", "set", "--party", "NL/ABC", "strict=true"], "`ocpi-hub party list` shows who is"),
+        (["delivery", "list", "--party", "NL/ABC"], "NL*ABC is not known here; `ocpi-hub party list` shows who is"),
+        (["delivery", "pause", "--party", "NL/ABC"], "`ocpi-hub party list` shows who is"),
+        (["delivery", "resume", "--party", "NL/ABC"], "`ocpi-hub party list` shows who is"),
+        (["delivery", "retry", "--party", "NL/ABC"], "`ocpi-hub party list` shows who is"),
+        (["trace", "list", "--party", "NL/ABC"], "`ocpi-hub party list` shows who is"),
+        (["cdr", "list", "--owner", "NL/ABC"], "NL*ABC is not known here; `ocpi-hub party list` shows who is"),
+        (["cdr", "list", "--receiver", "NL/ABC"], "`ocpi-hub party list` shows who is"),
         (["agreement", "remove", "--cpo", "NL/ABC", "--emsp", "DE/XYZ"], "have no agreement"),
         (["agreement", "import", "/nowhere"], "/nowhere cannot be read"),
-        (["pull", "start", "--party", "NL/ABC"], "NL*ABC is not registered here"),
-        (["pull", "start", "--party", "NL/ABC", "--module", "cdrs"], "cdrs comes with the pushes of its owner"),
-        (["cdr", "retry", "CDR1", "--owner", "NL/ABC"], "There is no CDR CDR1 of NL*ABC"),
+        (["pull", "start", "--party", "NL/ABC"], "NL*ABC is not known here; `ocpi-hub party list` shows who is"),
+        (["cdr", "retry", "CDR1", "--owner", "NL/ABC"], "NL*ABC is not known here; `ocpi-hub party list` shows who is"),
         (["invite", "--party", "CPO:NL/HUB"], "the hub's own party"),
         (["trace", "show", "none"], "No trace of such a message is kept"),
         (["openapi", "--output", "/dev/null"], "/dev/null cannot be written to"),
@@ -74,6 +87,35 @@ def test_what_cannot_be_done_is_exit_code_1_in_one_sentence(hub: HubProcess, arg
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["delivery", "resume", "--party", "NL/ABC"], "NL*ABC receives nothing here; `ocpi-hub delivery list` shows"),
+        (["delivery", "retry", "--party", "NL/ABC"], "NL*ABC receives nothing here"),
+        (["pull", "start", "--party", "NL/ABC"], "NL*ABC is not registered here; `ocpi-hub party list` shows"),
+        (["pull", "start", "--party", "NL/ABC", "--module", "cdrs"], "cdrs comes with the pushes of its owner"),
+        (["cdr", "retry", "CDR1", "--owner", "NL/ABC"], "There is no CDR CDR1 of NL*ABC"),
+    ],
+)
+def test_what_cannot_be_done_for_a_party_that_is_only_invited_is_said(
+    hub: HubProcess, arguments: list[str], words: str
+) -> None:
+    hub.invite("CPO:NL/ABC")
+    done = hub.run(*arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert words in done.stderr
+
+
+def test_a_token_that_is_no_text_is_misuse(hub: HubProcess) -> None:
+    command = [sys.executable, "-m", "hub", "connect", "--party", "CPO:NL/ABC", "--token-a-stdin", "--versions-url"]
+    environ = hub.environ | {"COLUMNS": "400"}
+    done = subprocess.run(
+        [*command, "http://127.0.0.1:1/"], env=environ, input=b"a\xff\n", capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"not written in UTF-8" in done.stderr
 
 
 def test_settings_are_refused_with_exit_code_2(hub: HubProcess) -> None:
@@ -176,6 +218,8 @@ def test_agreements_are_set_listed_replaced_and_removed(hub: HubProcess) -> None
     hub.json("agreement", "remove", *pair)
     assert hub.json("agreement", "list") == []
     assert "There is no agreement yet" in hub.run("agreement", "list").stdout
+    said = hub.run("agreement", "set", *pair).stdout
+    assert [f"{party} is not known here yet" in said for party in ("NL*ABC", "DE*XYZ")] == [True, True]
 
 
 def test_agreements_are_exported_and_imported_as_a_whole_or_not_at_all(hub: HubProcess, tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ def test_it_holds_from_its_first_instant_to_before_its_last(terms: Terms, holds:
     policy = Policy(DefaultPolicy.agreement, agreements, lambda: NOW)
     assert policy.allows(CPO, EMSP, ModuleID.cdrs) is holds
     assert policy.terms(EMSP, CPO) == (terms if holds else None)
-    assert list(policy.partners()) == ([(EMSP, CPO), (CPO, EMSP)] if holds else [])
+    assert list(policy.partners_of(CPO)) == ([EMSP] if holds else [])
+    assert list(policy.partners_of(EMSP)) == ([CPO] if holds else [])
 
 
 def test_terms_are_the_defaults_where_everybody_may_talk_to_everybody() -> None:

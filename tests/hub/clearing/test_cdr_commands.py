@@ -28,7 +28,7 @@ async def test_an_undelivered_cdr_is_listed_with_its_reason_and_posted_again_on_
     assert (row["id"], row["receiver"], row["state"], row["attempts"]) == ("CDR1", "DE*MSP", "UNDELIVERED", 1)
     assert (row["guaranteed"], row["next_attempt_at"]) == (False, None)
     assert "OCPI 2001: no" in row["last_error"]
-    assert hub.json("cdr", "list", "--owner", "NL/ABC") == hub.json("cdr", "list", "--state", "DELIVERED") == []
+    assert hub.json("cdr", "list", "--owner", "DE/MSP") == hub.json("cdr", "list", "--state", "DELIVERED") == []
     assert hub.json("cdr", "retry", "cdr1", "--owner", "NL/CPO") == {"owner": "NL*CPO", "id": "CDR1"}
     net.emsp.answer = taken
     assert await net.guaranteed.round()

@@ -1,6 +1,7 @@
 """Each switch of the table changes what a platform sees: it is set as an operator types it, and looked at from outside."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -224,6 +225,15 @@ def test_a_case_belongs_to_a_switch_and_every_row_is_told_in_full() -> None:
 def test_a_value_no_switch_has_is_refused_with_what_it_may_be(name: str, given: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*, or default"):
         named(name).read(given)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://", "https:///cdrs", "https://:443/", "https://[::1/cdrs", "https://x:99999/", "https://x/a b"]
+)
+def test_a_url_nobody_can_call_is_no_override(url: str) -> None:
+    sentence = f"endpoint_overrides: {url} names no host that can be called; write it like https://ocpi.example.com/2.2.1/cdrs."
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        named("endpoint_overrides").read({"cdrs:SENDER": url})
 
 
 def test_what_a_later_version_stored_is_passed_over() -> None:

@@ -84,7 +84,9 @@ async def test_both_legs_are_shown_side_by_side(net: Network, hub: HubProcess) -
     listed = await asyncio.to_thread(hub.run, "trace", "list", "--object", UID)
     assert listed.stdout.count("DE*MSP") == 2
     assert UID not in listed.stdout
-    nothing = await asyncio.to_thread(hub.run, "trace", "list", "--party", "FR/ABC")
+    nobody = await asyncio.to_thread(hub.run, "trace", "list", "--party", "FR/ABC")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    nothing = await asyncio.to_thread(hub.run, "trace", "list", "--object", "none")
     assert (nothing.returncode, nothing.stdout.count("\n")) == (0, 1)
     assert nothing.stdout.startswith("No trace of such a message is kept")
 

@@ -1,4 +1,9 @@
-"""Agreements have dates and a CDR mode, are one for two parties, and count their changes."""
+"""Agreements have dates and a CDR mode, are one for two parties, and count their changes.
+
+Until here two parties could have two, one for each of them as the CPO, and which of them counted was left to chance. Of two the
+older stays, with the modules that both allowed (no module in it means all of them); what only one allowed is allowed no more.
+Where they have none in common both go: an agreement without modules would allow everything.
+"""
 
 from alembic import op
 
@@ -14,6 +19,22 @@ STATEMENTS = (
         ADD COLUMN valid_until timestamptz,
         ADD COLUMN cdr_mode text NOT NULL DEFAULT 'transparent' CHECK (cdr_mode IN ('transparent', 'guaranteed')),
         ADD CHECK (valid_from < valid_until)
+    """,
+    """
+    DELETE FROM agreement AS own USING agreement AS twin
+    WHERE (own.cpo, own.emsp) = (twin.emsp, twin.cpo) AND own.cpo <> own.emsp
+      AND own.modules <> '{}' AND twin.modules <> '{}' AND NOT own.modules && twin.modules
+    """,
+    """
+    UPDATE agreement AS own SET modules = CASE
+        WHEN own.modules = '{}' THEN twin.modules
+        WHEN twin.modules = '{}' THEN own.modules
+        ELSE ARRAY(SELECT unnest(own.modules) INTERSECT SELECT unnest(twin.modules) ORDER BY 1) END
+    FROM agreement AS twin WHERE (own.cpo, own.emsp) = (twin.emsp, twin.cpo) AND own.cpo <> own.emsp
+    """,
+    """
+    DELETE FROM agreement AS own USING agreement AS twin
+    WHERE (own.cpo, own.emsp) = (twin.emsp, twin.cpo) AND (own.created_at, own.cpo) > (twin.created_at, twin.cpo)
     """,
     "CREATE UNIQUE INDEX agreement_pair ON agreement (least(cpo, emsp), greatest(cpo, emsp))",
     """
