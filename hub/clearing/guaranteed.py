@@ -22,7 +22,6 @@ from hub.delivery import backoff
 from hub.delivery.outcome import Garbled, Outcome, Refused
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.delivery.verdict import Failed, Passed, Rejected, Taken, judge, reason_of
-from hub.objects.pages import party_of
 from hub.parties.platforms import Platform
 from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
@@ -161,7 +160,7 @@ class GuaranteedDelivery:
 
     async def _deliver(self, due: Due, platform: Platform) -> None:
         """Whatever happens, the claim ends some time and the CDR is due again."""
-        owner, receiver = party_of(due.owner), party_of(due.receiver)
+        owner, receiver = PartyId.read(due.owner), PartyId.read(due.receiver)
         outcome = await self._door.send(_message(due, owner, receiver), platform, push=True)
         endpoint = platform.endpoint(ModuleID.cdrs, InterfaceRole.RECEIVER) or ""
         await self._journal.record(owner, due.id_folded, outcome, location_of(outcome, endpoint))

@@ -176,7 +176,7 @@ class CdrJournal:
     async def locate(self, reference: str, askers: Collection[PartyId]) -> Located:
         """Where to GET the CDR behind a Location of ours: for its original sender only (D-20). Raises NotFound (404)."""
         delivery = await self._find(reference, askers)
-        return Located(_party(delivery.owner), _party(delivery.receiver), delivery.location)
+        return Located(PartyId.read(delivery.owner), PartyId.read(delivery.receiver), delivery.location)
 
     async def read(self, reference: str, askers: Collection[PartyId]) -> OcpiResponse:
         """The journal's own copy, as it was spelled. Raises NotFound (404), NotAvailable (503)."""
@@ -196,7 +196,7 @@ class CdrJournal:
                 delivery = await repository.find_delivery_by_reference(connection, reference)
         except DatabaseAway:
             raise _away() from None
-        if delivery is None or _party(delivery.owner) not in askers:
+        if delivery is None or PartyId.read(delivery.owner) not in askers:
             raise NotFound("There is no CDR of yours at this URL.")
         return delivery
 
@@ -271,7 +271,7 @@ class CdrJournal:
 
     async def _guarantee(self, connection: Any, request: OcpiRequest, facts: CdrFacts, delivery: Delivery) -> Delivery:
         """With a credit also what it credits, which goes before it."""
-        receiver = _party(delivery.receiver)
+        receiver = PartyId.read(delivery.receiver)
         for id_folded in filter(None, (facts.credit_reference_id, facts.id_folded)):
             await guaranteed_repository.guarantee(connection, facts.owner, id_folded, receiver, request.correlation_id)
         return replace(delivery, guaranteed=True)
@@ -360,12 +360,7 @@ def state_of(outcome: Outcome) -> CdrState:
 
 def _routing(delivery: Delivery) -> dict[str, str]:
     """Of an answer of the receiver to the CPO."""
-    return names.routing_headers(to=_party(delivery.owner), sender=_party(delivery.receiver))
-
-
-def _party(text: str) -> PartyId:
-    country_code, _, party_id = text.partition("*")
-    return PartyId.of(country_code, party_id)
+    return names.routing_headers(to=PartyId.read(delivery.owner), sender=PartyId.read(delivery.receiver))
 
 
 def _away() -> NotAvailable:

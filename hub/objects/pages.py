@@ -283,7 +283,3 @@ def _several(shelves: Sequence[Shelf], wanted: int) -> list[Shelf]:
         if wanted <= 0:
             break
     return chosen if len(chosen) > 1 else []
-
-
-party_of = PartyId.read
-"""As `hub.clearing` calls it."""
