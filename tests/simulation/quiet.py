@@ -16,7 +16,7 @@ from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Method, ModuleID, Role
 from tests.hub.network import NOW
 from tests.simulation.invariants import Judge
-from tests.simulation.memory import Held, MemoryDatabase, MemoryStore
+from tests.simulation.memory import Debt, Held, MemoryDatabase, MemoryStore
 from tests.simulation.receivers import Receiver, Wire
 from tests.simulation.world import Directory, body
 
@@ -82,6 +82,15 @@ class Quiet:
         """An eMSP broadcasts a Token."""
         path = f"/{owner.country_code}/{owner.party_id}/{name}"
         self._push(ObjectKey(owner, ModuleID.tokens, f"{name}|RFID", "*"), name, path, revoked=revoked, told=told)
+
+    def miss_session(self, party: PartyId) -> None:
+        """The CPO pushes a Session to one party that is not there: its latest state is owed."""
+        key = ObjectKey(CPO, ModuleID.sessions, "S1", str(party))
+        own = self.database.begin()
+        version = self.database.write(own, key, lambda number: body(key, "S1", number))
+        self.database.commit(own)
+        if version is not None:
+            self.database.debts[party, key] = Debt(version, 0, self.loop.time(), "It was not there.")
 
     def _push(self, key: ObjectKey, name: str, path: str, *, revoked: bool = False, told: bool) -> None:
         own = self.database.begin()

@@ -12,7 +12,7 @@ from hub.delivery.outcome import Received, classify
 from hub.parties.platforms import Connection
 from tests.simulation import virtual_time
 from tests.simulation.quiet import CPO, Quiet
-from tests.simulation.receivers import NO, Reply
+from tests.simulation.receivers import DELIVERED, NO, Reply
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
@@ -71,6 +71,26 @@ async def test_a_refused_object_is_tried_three_times_and_then_when_it_changes_or
     await asyncio.sleep(MINUTE)
     assert (tries(), here.database.debts) == (7, {})
     assert here.judge.missing(here.receivers) == []
+    await here.end()
+
+
+@told_in_virtual_time
+async def test_a_session_missed_while_its_older_state_is_taken_is_owed_still() -> None:
+    here = Quiet(1)
+    [receiver] = here.all
+    await asyncio.sleep(10)
+    here.miss_session(receiver.party)
+
+    def slow(*asked: object) -> Reply:
+        """It changes once more just before the answer, and that push meets nobody."""
+        if receiver.pushes < 5:
+            here.loop.call_later(1.98, here.miss_session, receiver.party)
+        return Reply(2.0, DELIVERED, took=True)
+
+    receiver.answer = slow  # type: ignore[method-assign]
+    await asyncio.sleep(MINUTE)
+    assert [version for version, _ in receiver.held.values()] == [6]
+    assert here.database.debts == {}
     await here.end()
 
 
