@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from hub.agreements.policy import CdrMode, Terms
@@ -32,11 +33,22 @@ def location(number: int, state: int) -> tuple[str, str, str, bytes, PartyId | N
 
 @dataclass
 class Doomed:
-    """A hub process that dies with its next commit once `flag` exists, and its partners."""
+    """A hub process that dies with its next commit of the write that `flag` names, and its partners."""
 
     hub: HubProcess
     flag: Path
     cpo: Party
+    dsn: str
+
+    async def bodies(self) -> set[bytes]:
+        """Everything that is stored."""
+        connection = await asyncpg.connect(self.dsn, timeout=5)
+        try:
+            return {
+                row["body"] for row in await connection.fetch("SELECT body FROM kept_object UNION SELECT body FROM cdr")
+            }
+        finally:
+            await connection.close()
 
     async def send(self, method: str, module: str, path: str, body: bytes, to: PartyId | None) -> int:
         """The OCPI status; 0 when there was no answer."""
@@ -66,7 +78,7 @@ async def doomed(hub_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[D
     async with AsyncExitStack() as stack:
         cpo = await stack.enter_async_context(Party.running(("CPO", "NL/CPO")))
         emsp = await stack.enter_async_context(Party.running(("EMSP", "DE/MSP")))
-        here = Doomed(hub, flag, cpo)
+        here = Doomed(hub, flag, cpo, hub_database.admin_dsn)
         await here.start()
         stack.callback(lambda: hub.stop())
         for partner, role in ((cpo, "CPO:NL/CPO"), (emsp, "EMSP:DE/MSP")):
@@ -80,17 +92,21 @@ async def test_a_kill_at_the_commit_loses_nothing_that_was_acknowledged(doomed: 
     """A broadcast alone, broadcasts of one batch, and a CDR whose delivery the hub owns."""
     pair = ["--cpo", str(CPO).replace("*", "/"), "--emsp", str(EMSP).replace("*", "/")]
     await asyncio.to_thread(doomed.hub.json, "agreement", "set", *pair, "--cdr-mode", "guaranteed")
-    known = [location(number, 1) for number in range(6)]
-    assert [await doomed.send(*one) for one in known] == [1000] * 6
-    cases = [[location(9, 1)], [location(number, 2) for number in range(6)], [("POST", "cdrs", "", CDR, EMSP)]]
-    for pushes in cases:
-        doomed.flag.touch()
+    for number in range(8):
+        assert await doomed.send(*location(number, 1)) == 1000
+    at_once = [location(number, 2) for number in range(8)]
+    cases = {"log_change": [location(9, 1)], "log_changes": at_once, "insert_cdr": [("POST", "cdrs", "", CDR, EMSP)]}
+    for write, pushes in cases.items():
+        doomed.flag.write_text(write)
         answers = await asyncio.gather(*(doomed.send(*one) for one in pushes))
         assert await doomed.died()
-        assert answers == [0] * len(pushes)
+        stored = await doomed.bodies()
+        assert [one for one, code in zip(pushes, answers, strict=True) if code == 1000 and one[3] not in stored] == []
+        assert 0 in answers
         doomed.flag.unlink()
         await doomed.start()
         assert await asyncio.gather(*(doomed.send(*one) for one in pushes)) == [1000] * len(pushes)
+        assert {one[3] for one in pushes} <= await doomed.bodies()
 
 
 @pytest.mark.rule("Q-04")

@@ -1,7 +1,7 @@
 """`python -m tests.support.dies_at_commit FLAG MODULE ARGUMENTS...`: runs MODULE, and loses what it is about to commit.
 
-Once the file FLAG exists, a transaction that wrote an object or a CDR stays open for a moment, and then the process kills itself
-with SIGKILL: whoever was answered before the commit has seen the answer, and nothing of it is stored.
+Once the file FLAG names one of WRITES, a transaction that made this write stays open for a moment, and then the process kills
+itself with SIGKILL: whoever was answered before the commit has seen the answer, and nothing of it is stored.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def arm(flag: Path) -> None:
 def _noticed(write: Callable[..., Any], flag: Path) -> Callable[..., Any]:
     @functools.wraps(write)
     async def noticed(connection: Any, *arguments: Any, **named: Any) -> Any:
-        if flag.exists():
+        if flag.exists() and flag.read_text() == write.__name__:
             _wrote.add(id(connection))
         return await write(connection, *arguments, **named)
 
