@@ -106,12 +106,17 @@ async def renew_leases(
 ) -> list[Any]:
     """Move the cursors and prolong the leases of these epochs; what is not returned was lost to another worker.
 
+    No cursor goes back: where a restart came in between, what it made of cursor and walk stays.
     `walks` are keys of the object a full walk came to, joined by a line feed, None when there is no walk.
     """
     return list(
         await connection.fetch(
-            "UPDATE destination AS own SET cursor_xid = given.xid::xid8, cursor_seq = given.seq, "
-            "walk_after = string_to_array(given.walk, E'\\n'), lease_until = clock_timestamp() + $6 * interval '1 second' "
+            "UPDATE destination AS own SET cursor_xid = greatest(given.xid::xid8, own.cursor_xid), "
+            "cursor_seq = CASE WHEN (given.xid::xid8, given.seq) < (own.cursor_xid, own.cursor_seq) "
+            "THEN own.cursor_seq ELSE given.seq END, "
+            "walk_after = CASE WHEN (given.xid::xid8, given.seq) < (own.cursor_xid, own.cursor_seq) "
+            "THEN own.walk_after ELSE string_to_array(given.walk, E'\\n') END, "
+            "lease_until = clock_timestamp() + $6 * interval '1 second' "
             "FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[]) AS given (party, epoch, xid, seq, walk) "
             "WHERE own.party = given.party AND own.epoch = given.epoch "
             "RETURNING own.party, own.state, own.failures",

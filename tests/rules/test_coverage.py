@@ -11,6 +11,7 @@ from tests.rules.catalogue import CHECKLIST, DUE, PROMISES, README, Rule, read_e
 from tests.rules.collect import MAXIMUM_IDS, by_rule, collect
 from tests.rules.mutants import MUTANTS
 from tests.rules.report import MISSING, counts, lines, state
+from tests.simulation.mutants import MUTANTS as OF_DELIVERY
 
 ROOT = README.parent
 MAXIMUM_REASONS = 40
@@ -118,4 +119,9 @@ def test_at_least_fifty_mutants_find_their_text_once_and_break_a_rule_that_is_pr
     proven = by_rule(markers)
     fresh = [mutant for mutant in MUTANTS if (ROOT / mutant.file).read_text().count(mutant.old) == 1]
     assert len(fresh) >= 50, f"{set(MUTANTS) - set(fresh)} no longer find their text: write them anew"
-    assert [mutant.rule for mutant in MUTANTS if mutant.rule not in proven] == []
+    assert [mutant.name for mutant in MUTANTS if mutant.name not in proven] == []
+
+
+def test_every_mutant_of_delivery_finds_its_text_once() -> None:
+    found = {mutant.name: (ROOT / mutant.file).read_text().count(mutant.old) for mutant in OF_DELIVERY}
+    assert {name: count for name, count in found.items() if count != 1} == {}

@@ -14,11 +14,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--until-red", action="store_true", help="end at the first that fails")
     given = parser.parse_args()
     seeds = range(given.first, given.first + given.seeds)
     failed, spent, pushes = 0, [], 0
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(given.processes) as pool:
         for seed, sentence, seconds, sent in pool.map(one, seeds, chunksize=4):
             spent.append(seconds)
             pushes += sent

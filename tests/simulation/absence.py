@@ -5,11 +5,12 @@ Change number n is to object n * STRIDE modulo the number of objects: each chang
 
 from collections.abc import Callable
 
+from hub.delivery.destinations import Fresh
 from hub.delivery.messages import State
 from hub.objects.changelog import Change, Position, Window
 from hub.objects.repository import ObjectKey
 from ocpi_modules.message import PartyId
-from ocpi_modules.spec import ModuleID
+from ocpi_modules.spec import Method, ModuleID
 from tests.simulation.memory import MemoryDatabase
 
 STRIDE = 7919
@@ -36,6 +37,13 @@ class LongLog(MemoryDatabase):
         """How often an object has changed: its changes come once in every round of all objects."""
         rounds, rest = divmod(self.written if written is None else written, self._count)
         return rounds + (number * pow(STRIDE, -1, self._count) % self._count < rest)
+
+    def fresh(self, number: int) -> Fresh:
+        """The latest change of an object, as the process that stored it tells it."""
+        state, _ = self.objects[key(number)]
+        return Fresh(
+            state.key, state.version, Method.PUT, f"/{OWNER.country_code}/{OWNER.party_id}/L{number}", "", state.body
+        )
 
     def changes(self, after: Position, upto: Position | None, most: int) -> Window:
         first = after.seq

@@ -1,6 +1,7 @@
 """What must hold at every moment and at the end (promises.md section 4: C1 to C4, as far as delivery goes)."""
 
 from collections.abc import Callable
+from itertools import islice
 from uuid import UUID
 
 from hub.delivery import backoff
@@ -11,7 +12,7 @@ from hub.objects.changelog import Position
 from hub.objects.repository import ObjectKey
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Method
-from tests.simulation.memory import Given, Held, MemoryDatabase
+from tests.simulation.memory import Held, MemoryDatabase
 from tests.simulation.receivers import Receiver, version_of
 
 MOST_KEPT_WHILE_FAILING = 64
@@ -65,6 +66,8 @@ class Judge:
         if version < before:
             self.violated("never older after newer", f"{key} {version} after {before} at {receiver.party}")
         if message.method is Method.PATCH:
+            if receiver.platform.switches.send_put_for_patch:
+                self.violated("no PATCH to who takes none", f"{key} {version} at {receiver.party}")
             if before != version - 1:
                 self.violated("a PATCH fits on what is there", f"{key} {version} on {before} at {receiver.party}")
             if (receiver.party, key, version) in self.patched:
@@ -74,14 +77,14 @@ class Judge:
             receiver.held[key] = version, told is None
         return version
 
-    def cursor_moves(self, worker: UUID, given: Given, held: Held, receiver: Receiver) -> None:
-        """Before a worker stores a cursor."""
+    def cursor_moved(self, worker: UUID, before: Position, walked: bool, held: Held, receiver: Receiver) -> None:
+        """After a worker stored a cursor that stood at `before`; `walked`: it was in the middle of a walk."""
         if held.holder != worker:
-            self.violated("a stale holder moves no cursor", f"{given.party}")
-        if given.cursor < held.cursor and receiver.platform.switches.resync != "pull":
-            self.violated("a cursor never goes back", f"{given.party} from {held.cursor} to {given.cursor}")
-        if held.walk is None:
-            self._settled(held.cursor, given.cursor, receiver)
+            self.violated("a stale holder moves no cursor", f"{held.party}")
+        if held.cursor < before:
+            self.violated("a cursor never goes back", f"{held.party} from {before} to {held.cursor}")
+        if not walked and held.cursor != before:
+            self._settled(before, held.cursor, receiver)
 
     def _settled(self, before: Position, after: Position, receiver: Receiver) -> None:
         """Every row the cursor moves over was taken, is owed, or is overtaken by one that is still ahead."""
@@ -115,11 +118,12 @@ class Judge:
         if max(waiting, len(destination.delivered)) > 30_000:
             self.violated("memory is bounded", f"{destination.party}")
 
-    def missing(self, receivers: dict[PartyId, Receiver]) -> list[str]:
-        """What has not converged yet."""
-        return [
+    def missing(self, receivers: dict[PartyId, Receiver], most: int = 3) -> list[str]:
+        """What has not converged yet, the first few of it."""
+        lacking = (
             f"{receiver.party} lacks {key} {state.version}, has {receiver.held.get(key)}"
             for receiver in receivers.values()
             for key, (state, _) in self.database.objects.items()
             if receiver.held.get(key) != (state.version, state.deleted) and not self.is_excused(receiver, key)
-        ]
+        )
+        return list(islice(lacking, most))

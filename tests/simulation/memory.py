@@ -209,7 +209,9 @@ class MemoryDatabase:
         for one in destinations:
             held = self.under_lease(one)
             if held is not None:
-                held.cursor, held.walk, held.lease_until = one.cursor, one.walk, self.clock() + seconds
+                held.lease_until = self.clock() + seconds
+                if one.cursor >= held.cursor:  # else a restart came in between
+                    held.cursor, held.walk = one.cursor, one.walk
                 standings[one.party] = Standing(held.paused, held.failures)
         return standings
 
@@ -276,6 +278,22 @@ class MemoryDatabase:
         for (of, _), debt in self.debts.items():
             if of == party:
                 debt.due, debt.attempts = self.clock(), 0
+
+    def pause(self, party: PartyId) -> None:
+        """What `ocpi-hub delivery pause` does."""
+        self.destinations[party].paused = True
+
+    def resume(self, party: PartyId) -> None:
+        """What `ocpi-hub delivery resume` does."""
+        held = self.destinations[party]
+        held.paused, held.failures, held.failing_since, held.next_attempt = False, 0, None, None
+
+    def drop_log(self, rows: int) -> None:
+        """What the job for retention does with the oldest; whoever has not read them yet has lost its place."""
+        rows = min(rows, bisect_right(self.log, Position(self.oldest_running, 0), key=lambda row: row.position))
+        if rows:
+            self.floor = self.log[rows - 1].position
+            del self.log[:rows]
 
     def _named(self, parties: Iterable[str]) -> list[Held]:
         wanted = set(parties)

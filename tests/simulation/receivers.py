@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hub.delivery.outcome import Outcome, Received, TimedOut, Unreachable, classify
 from hub.delivery.send import RoutedMessage
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 TIMEOUT = 10.0
 OK = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
 NO = b'{"status_code":2001,"status_message":"no","timestamp":"2026-01-01T00:00:00Z"}'
-DELIVERED = classify(Received(200, {}, OK))
+DELIVERED, REFUSED = classify(Received(200, {}, OK)), classify(Received(200, {}, NO))
+BROKEN = classify(Received(500, {}, b"oops"))
 VERSION = re.compile(rb'"version":(\d+)')
 KINDS = (
     "down",
@@ -33,7 +34,25 @@ KINDS = (
     "refuses one",
     "stumbles over one",
     "flapping",
+    "lying",
 )
+LIES = (
+    classify(Received(200, {}, b"<html>busy</html>")),
+    classify(Received(500, {}, OK)),
+    classify(Received(200, {}, b'{"status_code":3000,"timestamp":"2026-01-01T00:00:00Z"}')),
+    classify(Received(302, {"location": "http://127.0.0.1/"}, b"")),
+    classify(Received(401, {}, OK)),
+    classify(Received(200, {}, NO)),
+)
+"""What some say whether they took it or not."""
+
+
+class Reply(NamedTuple):
+    """After how many seconds which outcome, once the message was seen, and whether the receiver has it then."""
+
+    seconds: float
+    outcome: Outcome
+    took: bool = False
 
 
 @dataclass
@@ -52,28 +71,29 @@ class Receiver:
     order: list[ObjectKey] = field(default_factory=list)
 
     def mood(self, now: float) -> str:
-        kind = next(kind for since, kind in reversed(self.moods) if since <= now)
-        if kind == "flapping":
-            return "down" if int(now / 2) % 2 else "healthy"
-        return kind
+        for since, kind in reversed(self.moods):
+            if since <= now:
+                return kind if kind != "flapping" else "down" if int(now / 2) % 2 else "healthy"
+        return "healthy"
 
-    def answer(self, mood: str, key: ObjectKey, chance: Random) -> tuple[float, Outcome]:
-        """After how many seconds which outcome, once the message was seen."""
+    def answer(self, mood: str, key: ObjectKey, chance: Random) -> Reply:
         match mood:
             case "slow":
-                return 3 + 12 * chance.random(), DELIVERED
+                return Reply(3 + 12 * chance.random(), DELIVERED, took=True)
             case "lost answers" if chance.random() < 0.7:
-                return 0.1, Unreachable("reset", request_was_sent=True)
+                return Reply(0.1, Unreachable("reset", request_was_sent=True), took=True)
             case "throttled":
                 after = {"retry-after": str(int(10 ** (5 * chance.random())))}
-                return self.think, classify(Received(429, after, NO))
+                return Reply(self.think, classify(Received(429, after, NO)))
             case "broken":
-                return self.think, classify(Received(500, {}, b"oops"))
+                return Reply(self.think, BROKEN)
             case "refuses one" if key.key_folded == self.grudge:
-                return self.think, classify(Received(200, {}, NO))
+                return Reply(self.think, REFUSED)
             case "stumbles over one" if key.key_folded == self.grudge:
-                return self.think, classify(Received(500, {}, b"oops"))
-        return self.think, DELIVERED
+                return Reply(self.think, BROKEN)
+            case "lying" if chance.random() < 0.7:
+                return Reply(self.think, chance.choice(LIES), took=chance.random() < 0.5)
+        return Reply(self.think, DELIVERED, took=True)
 
 
 class Wire:
@@ -121,12 +141,11 @@ class Wire:
         if mood == "down":
             _set(outcome, Unreachable("refused"))
         elif mood != "blackhole":
-            seconds, answer = receiver.answer(mood, key, self._chance)
-            took = answer is DELIVERED or isinstance(answer, Unreachable)
-            version = self._judge.seen(receiver, key, message, took=took)
-            if answer is DELIVERED:
+            reply = receiver.answer(mood, key, self._chance)
+            version = self._judge.seen(receiver, key, message, took=reply.took)
+            if reply.outcome is DELIVERED:
                 receiver.accepted[key] = max(receiver.accepted[key], version)
-            loop.call_later(seconds, _set, outcome, answer)
+            loop.call_later(reply.seconds, _set, outcome, reply.outcome)
 
 
 def _set(outcome: "asyncio.Future[Outcome]", value: Outcome) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from random import Random
@@ -14,7 +14,8 @@ import structlog
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy, Terms
 from hub.db.engine import DatabaseAway
 from hub.delivery.audience import Audience
-from hub.delivery.destinations import Fresh
+from hub.delivery.destinations import Destination, Fresh
+from hub.delivery.store import Standing
 from hub.delivery.worker import DeliveryWorker
 from hub.objects.changelog import Position
 from hub.objects.repository import ObjectKey
@@ -33,6 +34,7 @@ PATIENCE = 400.0
 CROWDED = 20
 """Every so many seeds there are 300 receivers."""
 MODULES = (ModuleID.locations, ModuleID.tariffs, ModuleID.tokens)
+SWITCHES: tuple[tuple[str, Any], ...] = (("resync", "pull"), ("send_put_for_patch", True), ("rate_cap", 5))
 ENDPOINTS = {(str(one), InterfaceRole.RECEIVER): "http://x" for one in (*MODULES, ModuleID.sessions)}
 
 
@@ -114,26 +116,24 @@ class Process:
 
 
 class Store(MemoryStore):
-    """Lets the judge see each cursor before it is stored."""
+    """Lets the judge see what becomes of each cursor."""
 
     def __init__(self, process: Process, database: MemoryDatabase, around: Callable[[bool], Awaitable[None]]) -> None:
         super().__init__(database, around)
         self._process = process
-        renew = database.renew
 
-        def watched(given: list[Given], seconds: float) -> Any:
-            world = process.world
-            for one in given:
-                held = database.under_lease(one)
-                if held is not None:
-                    world.judge.cursor_moves(process.worker.id, one, held, world.receivers[one.party])
-            return renew(given, seconds)
-
-        self._watched = watched
-
-    async def renew(self, destinations: Any) -> Any:
+    async def renew(self, destinations: Sequence[Destination]) -> dict[PartyId, Standing]:
         given = [Given(one.party, one.epoch, one.cursor, one.walk) for one in destinations]
-        return await self._do(lambda: self._watched(given, self.lease_seconds))
+        return await self._do(lambda: self._watched(given))
+
+    def _watched(self, given: list[Given]) -> dict[PartyId, Standing]:
+        world, worker = self._process.world, self._process.worker.id
+        held = [known for one in given if (known := self.database.under_lease(one)) is not None]
+        before = [(one.cursor, one.walk is not None) for one in held]
+        standings = self.database.renew(given, self.lease_seconds)
+        for one, (cursor, walked) in zip(held, before, strict=True):
+            world.judge.cursor_moved(worker, cursor, walked, one, world.receivers[one.party])
+        return standings
 
 
 class World:
@@ -146,8 +146,8 @@ class World:
         self.database_away_until = 0.0
         crowd = seed % CROWDED == 0
         count = receivers or (300 if crowd else self.chance.choice((2, 4, 8, 16)))
-        self.objects = 2 if crowd else self.chance.randint(2, 12)
-        self.writes = 3 if crowd else self.chance.randint(10, 80)
+        self.objects = 3 if crowd else self.chance.randint(2, 12)
+        self.writes = 6 if crowd else self.chance.randint(10, 80)
         caps = (self.chance.choice((5, 30, 1000)), self.chance.choice((3, 10, 1000)))
         self.database = MemoryDatabase(self.loop.time, window_rows=caps[0], window_changes=caps[1])
         self.directory = Directory()
@@ -172,7 +172,8 @@ class World:
     # The scenery
 
     def _join(self, party: PartyId, role: Role) -> None:
-        switches = {"resync": "pull"} if self.chance.random() < 0.05 else {}
+        chance = self.chance
+        switches = {name: value for name, value in SWITCHES if chance.random() < 0.05}
         platform = self.directory.add(party, role, **switches)
         receiver = Receiver(platform, party, grudge=f"O{self.chance.randrange(self.objects)}")
         receiver.moods = list(self._moods())
@@ -268,7 +269,7 @@ class World:
             )
 
     async def _trouble(self) -> None:
-        """Restarts of the dead, outages of the database, parties that come and go, agreements that end."""
+        """Restarts of the dead, outages of the database, agreements that end, a log that is dropped, operators who pause."""
         chance = self.chance
         while True:
             await asyncio.sleep(0.5)
@@ -280,19 +281,24 @@ class World:
                 self.database_away_until = self.loop.time() + 8 * chance.random()
             if self.faults(0.02):
                 self._agree()
+            if self.faults(0.02):
+                self.database.drop_log(chance.randint(1, 40))
+            if self.faults(0.04):
+                self.database.pause(chance.choice(list(self.receivers)))
 
     def _connections(self) -> None:
         """HubClientInfo, in short: who is down is noticed, and who is back as well; some call us themselves."""
         now, chance = self.loop.time(), self.chance
         for party, receiver in self.receivers.items():
-            mood = receiver.mood(now)
-            if mood == "down" and chance.random() < 0.4:
+            if chance.random() > 0.4:
+                continue
+            if receiver.mood(now) == "down":
                 self.directory.connect(party, Connection.OFFLINE)
-            elif mood != "down" and chance.random() < 0.4:
-                self.directory.connect(party, Connection.CONNECTED)
-                if chance.random() < 0.2:
-                    for process in self.processes:
-                        process.worker.heard(receiver.platform)
+                continue
+            self.directory.connect(party, Connection.CONNECTED)
+            if chance.random() < 0.2:
+                for process in self.processes:
+                    process.worker.heard(receiver.platform)
 
     async def _watch(self) -> None:
         while True:
@@ -311,6 +317,7 @@ class World:
         for party, receiver in self.receivers.items():
             self.directory.connect(party, Connection.CONNECTED)
             self.database.retry(party)
+            self.database.resume(party)
             for process in self.processes:
                 process.worker.heard(receiver.platform)
 
@@ -320,7 +327,7 @@ class World:
             if self.judge.first is not None:
                 return
             if self.loop.time() > give_up:
-                self.judge.violated("every object converges", "; ".join(missing[:3]))
+                self.judge.violated("every object converges", "; ".join(missing))
                 return
             await asyncio.sleep(1.0)
             for party in {party for party, _ in self.database.debts}:

@@ -37,6 +37,8 @@ class HubProcess:
     ) -> None:
         """`program`: the checkout whose program it is, by default this one."""
         self.program = program
+        self.run_by: tuple[str, ...] = ()
+        """A module, with its arguments, that runs the serving process for a test."""
         self.port, self.admin_port = free_ports(2)
         self.log = folder / "hub.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,7 +97,7 @@ class HubProcess:
         """`serve`, not waited for."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "hub", "serve", *arguments],
+                [sys.executable, "-m", *self.run_by, "hub", "serve", *arguments],
                 env=self.environ,
                 stdout=log,
                 stderr=log,

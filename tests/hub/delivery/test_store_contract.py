@@ -232,6 +232,22 @@ async def test_a_stale_holder_changes_nothing(here: Setting) -> None:
     assert (after.cursor, after.failures, after.noted) == (Position(50, 5), 0, False)
 
 
+@pytest.mark.rule("Q-12", "F-51")
+async def test_a_renewal_that_a_restart_overtook_moves_no_cursor_back(here: Setting) -> None:
+    """Both are on their way at once, or the restart was committed and nobody knows."""
+    mine = await leased(here)
+    mine.cursor, mine.walk = START, None
+    end = await here.store.restart(mine, walk=True)
+    assert EMSP in await here.store.renew([mine])
+    await here.expire()
+    after = await leased(here, OTHER)
+    assert (after.cursor, after.walk) == (end, ())
+    after.walk = ("NL*CPO", "locations", "L1")
+    await here.store.renew([after])
+    await here.expire()
+    assert (await leased(here, ONE)).walk == after.walk
+
+
 async def test_what_is_given_back_is_free_at_once_with_its_cursor_and_walk(here: Setting) -> None:
     mine = await leased(here)
     mine.cursor, mine.walk = Position(60, 6), ("NL*CPO", "locations", "L1")

@@ -1,0 +1,185 @@
+"""What delivery promises about one receiver and time, each told in virtual time with the real waits (promises Q-01, Q-08)."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from itertools import pairwise
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from hub.delivery.outcome import Received, classify
+from hub.parties.platforms import Connection
+from tests.simulation import virtual_time
+from tests.simulation.quiet import CPO, Quiet
+from tests.simulation.receivers import DELIVERED, NO, Reply
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+
+
+def told_in_virtual_time(story: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def test() -> None:
+        virtual_time.run(story())
+
+    test.__name__, test.__doc__ = story.__name__, story.__doc__
+    return test
+
+
+@told_in_virtual_time
+async def test_a_revoked_token_overtakes_everything_that_waits() -> None:
+    here = Quiet(1)
+    [emsp] = here.receivers
+    cpo = here.listen(CPO)
+    await asyncio.sleep(10)
+    here.directory.connect(CPO, Connection.OFFLINE)
+    await asyncio.sleep(2)
+    for number in range(400):
+        here.put_token(emsp, f"T{number}")
+    here.put_token(emsp, "STOLEN", revoked=True)
+    here.directory.connect(CPO, Connection.CONNECTED)
+    await asyncio.sleep(MINUTE)
+    assert len(cpo.order) == 401
+    assert "STOLEN|RFID" in [key.key_folded for key in cpo.order[:4]]  # so many are under way at once
+    await here.end()
+
+
+@pytest.mark.rule("Q-08")
+@told_in_virtual_time
+async def test_a_refused_object_is_tried_three_times_and_then_when_it_changes_or_an_operator_says_so() -> None:
+    here = Quiet(1)
+    [receiver] = here.all
+    receiver.moods, receiver.grudge = [(0.0, "refuses one")], "BAD"
+    await asyncio.sleep(10)
+    here.put("BAD")
+    for number in range(20):
+        here.put(f"L{number}")
+    await asyncio.sleep(1)
+    assert len(receiver.held) == 20
+
+    def tries() -> int:
+        return sum(key.key_folded == "BAD" for key in receiver.order)
+
+    await asyncio.sleep(HOUR / 2)
+    assert (tries(), [event for _, event in here.alarms]) == (3, ["object quarantined"])
+    here.put("BAD")
+    await asyncio.sleep(HOUR / 12)
+    assert (tries(), len(here.alarms)) == (6, 2)
+    receiver.moods = [(0.0, "healthy")]
+    await asyncio.sleep(HOUR / 12)
+    assert tries() == 6
+    here.database.retry(receiver.party)
+    await asyncio.sleep(MINUTE)
+    assert (tries(), here.database.debts) == (7, {})
+    assert here.judge.missing(here.receivers) == []
+    await here.end()
+
+
+@told_in_virtual_time
+async def test_a_session_missed_while_its_older_state_is_taken_is_owed_still() -> None:
+    here = Quiet(1)
+    [receiver] = here.all
+    await asyncio.sleep(10)
+    here.miss_session(receiver.party)
+
+    def slow(*asked: object) -> Reply:
+        """It changes once more just before the answer, and that push meets nobody."""
+        if receiver.pushes < 5:
+            here.loop.call_later(1.98, here.miss_session, receiver.party)
+        return Reply(2.0, DELIVERED, took=True)
+
+    receiver.answer = slow  # type: ignore[method-assign]
+    await asyncio.sleep(MINUTE)
+    assert [version for version, _ in receiver.held.values()] == [6]
+    assert here.database.debts == {}
+    await here.end()
+
+
+@pytest.mark.rule("F-23")
+@told_in_virtual_time
+@patch("hub.delivery.worker.POLL_SECONDS", 10.0)
+async def test_a_receiver_that_asks_for_a_day_is_left_alone_for_an_hour_and_not_for_less() -> None:
+    here = Quiet(1, lease_seconds=MINUTE)
+    [receiver] = here.all
+    busy = Reply(0.01, classify(Received(429, {"retry-after": "86400"}, NO)))
+    receiver.answer = lambda mood, key, chance: busy  # type: ignore[method-assign]
+    await asyncio.sleep(10)
+    left = here.departures()
+    here.put("L1")
+    for _ in range(3 * 60 + 30):
+        await asyncio.sleep(MINUTE)
+        here.put("L2")
+    waits = [later - earlier for earlier, later in pairwise(left)]
+    assert len(waits) >= 3
+    assert all(HOUR <= wait < HOUR + 20 for wait in waits)
+    await here.end()
+
+
+@pytest.mark.rule("Q-01")
+@told_in_virtual_time
+@patch("hub.delivery.worker.POLL_SECONDS", 60.0)
+async def test_after_five_days_of_failure_a_receiver_is_paused_with_an_alarm_until_an_operator_resumes_it() -> None:
+    """Until then it is probed every quarter of an hour, and nothing else."""
+    here = Quiet(1, lease_seconds=HOUR)
+    [receiver] = here.all
+    receiver.moods = [(0.0, "down"), (6 * DAY, "healthy")]
+    await asyncio.sleep(MINUTE)
+    left = here.departures()
+    for number in range(6 * 24):
+        here.put(f"L{number % 50}", told=False)
+        await asyncio.sleep(HOUR)
+    [(at, event)] = here.alarms
+    assert event == "destination paused"
+    assert 5 * DAY < at < 5 * DAY + HOUR
+    assert max(left) <= at
+    later = [after - before for before, after in pairwise(left) if before > 2 * HOUR]
+    assert max(later) < 900 * 1.2 + 2 * MINUTE
+    assert min(later) > 900 * 0.8 - 2 * MINUTE
+    await asyncio.sleep(DAY)
+    assert receiver.pushes == 0
+    here.database.resume(receiver.party)
+    await asyncio.sleep(HOUR)
+    assert receiver.pushes == 50
+    assert here.judge.missing(here.receivers) == []
+    await here.end()
+
+
+@pytest.mark.rule("Q-01")
+@told_in_virtual_time
+async def test_a_call_of_a_partner_ends_its_back_off_at_once() -> None:
+    here = Quiet(1)
+    [receiver] = here.all
+    receiver.moods = [(0.0, "down")]
+    await asyncio.sleep(10)
+    here.put("L1")
+    left = here.departures()
+    await asyncio.sleep(HOUR / 2)
+    while here.loop.time() - left[-1] > 10:  # until just after a probe in vain
+        await asyncio.sleep(5)
+    receiver.moods = [(0.0, "healthy")]
+    await asyncio.sleep(2 * MINUTE)
+    assert receiver.pushes == 0
+    here.worker.heard(receiver.platform)
+    await asyncio.sleep(3)
+    assert receiver.pushes == 1
+    await here.end()
+
+
+@pytest.mark.rule("Q-11", "F-25")
+@told_in_virtual_time
+async def test_300_receivers_that_return_at_once_are_begun_with_over_half_a_minute() -> None:
+    here = Quiet(300)
+    await asyncio.sleep(MINUTE)
+    here.set_connection(Connection.OFFLINE)
+    await asyncio.sleep(2)
+    for number in range(3):
+        here.put(f"L{number}")
+    await asyncio.sleep(HOUR / 12)
+    left, began = here.departures(), here.loop.time()
+    here.set_connection(Connection.CONNECTED)
+    await asyncio.sleep(MINUTE)
+    assert here.judge.missing(here.receivers) == []
+    assert len(left) == 3 * 300
+    seconds = [int(at - began) for at in left]
+    assert max(map(seconds.count, set(seconds))) < 3 * 30
+    assert 25 < max(seconds) < 33
+    await here.end()
