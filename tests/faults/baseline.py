@@ -14,7 +14,8 @@ MORE_MEMORY_KIB = 24 * 1024
 """Caches and the allocator's own; beside a twentieth of what was used before."""
 MORE_DESCRIPTORS = 12
 MORE_TASKS = 8
-MORE_THREADS = 3
+MORE_THREADS = 10
+"""Those that resolve names are started as they are needed, eight at most, and stay."""
 EACH_RECEIVER = {"KiB": 400, "descriptors": 2, "tasks": 2, "threads": 0}
 """For each receiver that joined after the first look: it is remembered, and may have a connection that is kept."""
 POOL = 16

@@ -38,8 +38,8 @@ async def kills(world: World, times: int) -> None:
 
 
 async def _some_traffic(world: World, chance: random.Random) -> None:
-    """A random moment: up to 15 acknowledgements and a few milliseconds from now, however fast this machine is."""
-    wanted = world.history.succeeded + chance.randint(0, 15)
+    """A random moment: up to 40 acknowledgements and a few milliseconds from now, however fast this machine is."""
+    wanted = world.history.succeeded + chance.randint(0, 40)
     deadline = time.monotonic() + 2
     while world.history.succeeded < wanted and time.monotonic() < deadline:
         await asyncio.sleep(0.005)
