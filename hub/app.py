@@ -35,6 +35,7 @@ from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
 from hub.objects.later import LaterWrites
 from hub.objects.pages import Pages
+from hub.objects.passed import PassedObjects
 from hub.own_modules import OwnModules
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
@@ -144,7 +145,9 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     )
     later = LaterWrites(database)
     notes = LaterWrites(database)
-    objects = KeptObjects(database=database, clock=clock, later=later)
+    objects = KeptObjects(database=database, clock=clock)
+    batches = Batches(database=database, objects=objects)
+    passed = PassedObjects(batches=batches, objects=objects, later=later)
     pushing = TracedDoor(client, traces, report=report)
     delivery = DeliveryWorker(
         store=PostgresStore(database),
@@ -159,9 +162,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         delivery.told(fresh)
         pulls.told(fresh)
 
-    broadcast_push = BroadcastPushRoute(
-        hub_party=settings.hub_party, batches=Batches(database=database, objects=objects), clock=clock, told=told
-    )
+    broadcast_push = BroadcastPushRoute(hub_party=settings.hub_party, batches=batches, clock=clock, told=told)
     journal = CdrJournal(
         database=database,
         clock=clock,
@@ -186,9 +187,9 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         tickets=tickets,
         cdrs=journal,
         notes=Notes(notes, clock),
-        objects=objects,
+        objects=passed,
         sessions=OwnSessions(database),
-        missed=MissedSessions(objects),
+        missed=MissedSessions(passed),
         traces=traces,
         public_url=settings.public_url,
     )

@@ -7,7 +7,7 @@ missed PATCH, because a PATCH adds charging periods (S-10, contracts section 7).
 from typing import Any
 
 from hub.delivery import repository
-from hub.objects.keep import KeptObjects
+from hub.objects.passed import PassedObjects
 from hub.objects.repository import ObjectKey
 from ocpi_modules.message import OcpiRequest, PartyId
 from ocpi_modules.spec import ModuleSpec
@@ -16,7 +16,7 @@ from ocpi_modules.spec import ModuleSpec
 class MissedSessions:
     """Never raises: the answer to the owner does not depend on it."""
 
-    def __init__(self, objects: KeptObjects) -> None:
+    def __init__(self, objects: PassedObjects) -> None:
         self._objects = objects
 
     async def missed(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, receiver: PartyId) -> None:

@@ -17,6 +17,16 @@ class Version(NamedTuple):
     correlation_id: str
 
 
+class Replacement(NamedTuple):
+    """What replaces an object whole: the last of `times` pushes of it that all have this `last_updated`."""
+
+    key: ObjectKey
+    last_updated: datetime
+    body: bytes
+    correlation_id: str
+    times: int
+
+
 async def lock_living_objects(connection: Any, keys: Mapping[ObjectKey, bool]) -> dict[ObjectKey, Kept]:
     """Those of the copies that live, held against other writers; locked in the order of their keys, as everybody locks many.
 
@@ -36,30 +46,69 @@ async def lock_living_objects(connection: Any, keys: Mapping[ObjectKey, bool]) -
     return {asked[place - 1]: Kept(*kept) for place, *kept in rows}
 
 
-async def update_objects(connection: Any, objects: Sequence[Version]) -> None:
-    """Write what living objects became; they are locked already, so nobody's newer word can be there (U-33)."""
+async def replace_objects(connection: Any, objects: Sequence[Replacement], changed_at: datetime) -> dict[int, int]:
+    """Replace the copies that live and are not newer (U-33, U-34), and log each push; their versions by their place in `objects`.
+
+    One statement, which may be a transaction by itself. Locked in the order of `lock_living_objects`.
+    """
     keys, *values = zip(*objects, strict=True)
+    rows = await connection.fetch(
+        "WITH new AS MATERIALIZED (SELECT pushed.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], "
+        "$5::timestamptz[], $6::bytea[], $7::text[], $8::bigint[]) WITH ORDINALITY "
+        "AS pushed (owner, module, key_folded, audience, last_updated, body, correlation_id, times, place) "
+        "JOIN kept_object AS kept USING (owner, module, key_folded, audience) WHERE NOT kept.deleted "
+        "AND coalesce(kept.owner_last_updated, kept.last_updated) <= pushed.last_updated "
+        "ORDER BY owner, module, key_folded, audience FOR UPDATE OF kept), "
+        "replaced AS (UPDATE kept_object AS kept SET version = kept.version + new.times, last_updated = new.last_updated, "
+        "body = new.body, stale = false, owner_last_updated = NULL, correlation_id = new.correlation_id "
+        "FROM new WHERE kept.owner = new.owner AND kept.module = new.module AND kept.key_folded = new.key_folded "
+        "AND kept.audience = new.audience RETURNING new.place, new.times, kept.owner, kept.module, kept.key_folded, "
+        "kept.audience, kept.version), "
+        "logged AS (INSERT INTO change_log (changed_at, owner, module, key_folded, audience, version) "
+        "SELECT $9, owner, module, key_folded, audience, version - times + nth "
+        "FROM replaced, generate_series(1, times) AS nth ORDER BY place, nth) "
+        "SELECT place, version FROM replaced",
+        *_columns(keys),
+        *map(list, values),
+        changed_at,
+    )
+    return {place - 1: version for place, version in rows}
+
+
+async def update_objects(
+    connection: Any, objects: Sequence[Version], changes: Sequence[tuple[ObjectKey, int]], changed_at: datetime
+) -> None:
+    """Write what living objects became, and log `changes` in this order.
+
+    The objects are locked already, so nobody's newer word can be there (U-33). xid and seq are set by the database.
+    """
+    keys, *values = zip(*objects, strict=True)
+    changed, versions = zip(*changes, strict=True)
     await connection.execute(
-        "UPDATE kept_object AS kept SET version = new.version, last_updated = new.last_updated, body = new.body, "
-        "stale = false, owner_last_updated = NULL, correlation_id = new.correlation_id "
+        "WITH updated AS (UPDATE kept_object AS kept SET version = new.version, last_updated = new.last_updated, "
+        "body = new.body, stale = false, owner_last_updated = NULL, correlation_id = new.correlation_id "
         "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::bytea[], "
         "$8::text[]) AS new (owner, module, key_folded, audience, version, last_updated, body, correlation_id) "
         "WHERE kept.owner = new.owner AND kept.module = new.module AND kept.key_folded = new.key_folded "
-        "AND kept.audience = new.audience",
+        "AND kept.audience = new.audience) "
+        "INSERT INTO change_log (changed_at, owner, module, key_folded, audience, version) "
+        "SELECT $14, * FROM unnest($9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[])",
         *_columns(keys),
         *map(list, values),
+        *_columns(changed),
+        list(versions),
+        changed_at,
     )
 
 
-async def log_changes(connection: Any, changes: Sequence[tuple[ObjectKey, int]], changed_at: datetime) -> None:
-    """A row for each change, in this order; xid and seq are set by the database."""
-    keys, versions = zip(*changes, strict=True)
+async def mark_objects_stale(connection: Any, keys: Sequence[ObjectKey]) -> None:
+    """Newer pushes passed that are not kept; the copies are locked already."""
     await connection.execute(
-        "INSERT INTO change_log (changed_at, owner, module, key_folded, audience, version) "
-        "SELECT $6, * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])",
+        "UPDATE kept_object AS kept SET stale = true "
+        "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (owner, module, key_folded, audience) "
+        "WHERE kept.owner = new.owner AND kept.module = new.module AND kept.key_folded = new.key_folded "
+        "AND kept.audience = new.audience",
         *_columns(keys),
-        list(versions),
-        changed_at,
     )
 
 

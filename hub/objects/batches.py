@@ -1,13 +1,15 @@
 """Pushes to be stored before they are answered, several in one transaction (group commit, N-10).
 
-Nobody is made to wait for company: a batch is what came while the one before it was being committed. What is changed of objects
-that live is read, changed and written by one statement each; what adds or removes an object follows in a second transaction,
-one after the other; what keeps the others from being stored is tried again by itself.
+Nobody is made to wait for company: a batch is what came while the one before it was being committed. Objects that are replaced
+whole are written by one statement for all, without a look at them; what is changed of others that live is read and written by
+one statement each; what adds or removes an object follows in a transaction of its own, one after the other; what keeps the
+others from being stored is tried again by itself. All pushes of one object go the same way, or the later ones a later way.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +18,9 @@ import structlog
 
 from hub.db.engine import Database, DatabaseAway
 from hub.objects import batch_repository, together
-from hub.objects.keep import KeptObjects, Push
+from hub.objects.keep import KeptObjects, Push, Then, is_whole
 from hub.objects.listed_repository import lock_owner
-from hub.objects.together import Outcome
+from hub.objects.together import Outcome, Outcomes
 from ocpi_modules import headers as names
 from ocpi_modules.status import NotAvailable, OcpiError
 
@@ -29,13 +31,19 @@ _log = structlog.get_logger("hub.objects")
 
 
 class _Member:
-    """A push and who waits for it."""
+    """A push, what is written with it, and who waits for it."""
 
-    __slots__ = ("answer", "push")
+    __slots__ = ("answer", "push", "then")
 
-    def __init__(self, push: Push, answer: asyncio.Future[int | None]) -> None:
+    def __init__(self, push: Push, then: Then | None, answer: asyncio.Future[int | None]) -> None:
         self.push = push
+        self.then = then
         self.answer = answer
+
+    @property
+    def given_up(self) -> bool:
+        """Whether its caller was told so, and may have written it down elsewhere: nothing more is begun for it."""
+        return self.answer.done() and not self.answer.cancelled()
 
     def settle(self, outcome: Outcome) -> None:
         """Unless whoever waited has gone."""
@@ -54,13 +62,14 @@ class _Member:
 
 
 Batch = Sequence[_Member]
+Opened = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 class Batches:
     """One per process. Pushes of one object are stored in the order they came.
 
-    `limit`: how many may wait; `most`: how many are stored at once; `at_once`: in how many transactions; `within`: how long a
-    caller waits for its answer.
+    `limit`: how many may wait, `delivered_limit` together with those that were delivered already; `most`: how many are stored at
+    once; `at_once`: in how many transactions; `within`: how long a caller waits for its answer.
     """
 
     def __init__(
@@ -69,6 +78,7 @@ class Batches:
         database: Database,
         objects: KeptObjects,
         limit: int = 1000,
+        delivered_limit: int = 10_000,
         most: int = 64,
         at_once: int = 2,
         within: timedelta = timedelta(seconds=10),
@@ -76,6 +86,7 @@ class Batches:
         self._database = database
         self._objects = objects
         self._limit = limit
+        self._delivered_limit = delivered_limit
         self._most = most
         self._at_once = at_once
         self._seconds = within.total_seconds()
@@ -84,16 +95,16 @@ class Batches:
         self._working = 0
         self._workers: set[asyncio.Task[None]] = set()
 
-    async def store(self, push: Push) -> int | None:
-        """The object's new version, committed; None when what is stored is newer.
+    async def store(self, push: Push, then: Then | None = None, *, delivered: bool = False) -> int | None:
+        """The object's new version, committed together with `then`; None when what is stored is newer.
 
         Raises OcpiError as `KeptObjects.apply` does, and NotAvailable (503) where there are too many already (Q-09) or it
         cannot be stored now; it may be stored all the same, so that the pusher repeats it.
         """
-        if len(self._waiting) >= self._limit:
+        if len(self._waiting) >= (self._delivered_limit if delivered else self._limit):
             raise NotAvailable("The hub has too much to store at the moment; push it again.", headers=RETRY_AFTER)
         loop = asyncio.get_running_loop()
-        member = _Member(push, loop.create_future())
+        member = _Member(push, then, loop.create_future())
         self._waiting.append(member)
         if self._working < self._at_once:
             self._working += 1
@@ -137,8 +148,8 @@ class Batches:
     async def _store(self, batch: Batch) -> None:
         try:
             await self._objects.prepare()
-            for way in (self._change_living, self._add_and_remove):
-                batch = await self._together(way, batch)
+            for way in (self._replace, self._change_living, self._add_and_remove):
+                batch = [member for member in await way(batch) if not member.given_up]
             for member in batch:
                 await self._alone(member)
         except DatabaseAway as away:
@@ -146,15 +157,65 @@ class Batches:
         except Exception:
             _log.exception("pushes_not_stored")
 
-    async def _together(
-        self, way: Callable[[Any, Sequence[Push]], Awaitable[Mapping[int, Outcome]]], batch: Batch
-    ) -> Batch:
-        """Store what this way can; the rest of the batch, or the whole batch where one of it spoiled it. Raises DatabaseAway."""
+    async def _replace(self, batch: Batch) -> Batch:
+        """Objects that are replaced whole; what is left. One statement is its own transaction, where it is all."""
+        wholes = together.to_replace(_pushes(batch))
+        if not wholes:
+            return batch
+
+        async def replace(connection: Any) -> Outcomes:
+            versions = await self._objects.replace(connection, [whole.replacement for whole in wholes])
+            return {at: it for place, last in versions.items() for at, it in wholes[place].versions(last).items()}
+
+        alone = not any(member.then for member in batch)
+        return await self._together(self._database.connection if alone else self._database.transaction, replace, batch)
+
+    async def _change_living(self, batch: Batch) -> Batch:
+        """Objects that live and are changed; what is left."""
+        pushes = _pushes(batch)
+        keys = together.to_change(pushes)
+        if not keys or (len(batch) < 2 and is_whole(pushes[0])):
+            return batch
+
+        async def change(connection: Any) -> Outcomes:
+            done = together.change(pushes, await batch_repository.lock_living_objects(connection, keys))
+            if done.changes:
+                await self._objects.change(connection, list(done.objects.values()), done.changes)
+            if done.stale:
+                await batch_repository.mark_objects_stale(connection, list(done.stale))
+            return done.outcomes
+
+        return await self._together(self._database.transaction, change, batch)
+
+    async def _add_and_remove(self, batch: Batch) -> Batch:
+        """Under the locks of the owners, which come before those of objects; both in the order everybody takes them in."""
         if len(batch) < 2:
             return batch
+        pushes = _pushes(batch)
+
+        async def add_and_remove(connection: Any) -> Outcomes:
+            for owner, module in sorted({push.key.columns[:2] for push in pushes if not push.unfit}):
+                await lock_owner(connection, owner, module)
+            await batch_repository.lock_living_objects(connection, {push.key: False for push in pushes})
+            outcomes: dict[int, Outcome] = {}
+            for place, push in enumerate(pushes):
+                try:
+                    outcomes[place] = await self._objects.apply(connection, push)
+                except OcpiError as error:
+                    outcomes[place] = error
+            return outcomes
+
+        return await self._together(self._database.transaction, add_and_remove, batch)
+
+    async def _together(self, opened: Opened, write: Callable[[Any], Awaitable[Outcomes]], batch: Batch) -> Batch:
+        """What this did not store; the whole batch where one of it spoiled it. Raises DatabaseAway."""
         try:
-            async with self._database.transaction() as connection:
-                outcomes = await way(connection, [member.push for member in batch])
+            async with opened() as connection:
+                outcomes = await write(connection)
+                for place, outcome in outcomes.items():
+                    member = batch[place]
+                    if member.then is not None and isinstance(outcome, int):
+                        await member.then(connection, member.push.key, outcome)
         except DatabaseAway:
             raise
         except Exception as error:
@@ -164,34 +225,14 @@ class Batches:
             batch[place].settle(outcome)
         return [member for place, member in enumerate(batch) if place not in outcomes]
 
-    async def _change_living(self, connection: Any, pushes: Sequence[Push]) -> Mapping[int, Outcome]:
-        keys = together.to_change(pushes)
-        living = await batch_repository.lock_living_objects(connection, keys) if keys else {}
-        done = together.change(pushes, living)
-        if done.changes:
-            await batch_repository.update_objects(connection, list(done.objects.values()))
-            await self._objects.log_changes(connection, done.changes)
-        return done.outcomes
-
-    async def _add_and_remove(self, connection: Any, pushes: Sequence[Push]) -> Mapping[int, Outcome]:
-        """Under the locks of the owners, which come before those of objects; both in the order everybody takes them in."""
-        for owner, module in sorted({push.key.columns[:2] for push in pushes}):
-            await lock_owner(connection, owner, module)
-        await batch_repository.lock_living_objects(connection, {push.key: False for push in pushes})
-        outcomes: dict[int, Outcome] = {}
-        for place, push in enumerate(pushes):
-            try:
-                outcomes[place] = await self._objects.apply(connection, push)
-            except OcpiError as error:
-                outcomes[place] = error
-        return outcomes
-
     async def _alone(self, member: _Member) -> None:
         """Writers in each other's way try again (F-11). Raises DatabaseAway."""
         for _ in range(TRIES):
+            if member.given_up:
+                return
             try:
                 async with self._database.transaction() as connection:
-                    version = await self._objects.apply(connection, member.push)
+                    version = await self._objects.apply(connection, member.push, member.then)
             except DatabaseAway:
                 raise
             except _COLLISIONS:
@@ -202,3 +243,7 @@ class Batches:
             member.settle(version)
             return
         member.give_up()
+
+
+def _pushes(batch: Batch) -> list[Push]:
+    return [member.push for member in batch]

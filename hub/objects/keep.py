@@ -9,33 +9,29 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import structlog
-
-from hub.db.engine import Database, DatabaseAway
+from hub.db.engine import Database
 from hub.objects import batch_repository, listing, repository, spelling
-from hub.objects.later import LaterWrites, Write
 from hub.objects.listed_repository import lock_owner
 from hub.objects.removal import evses_removed
 from hub.objects.repository import Kept, ObjectKey
 from ocpi_modules import patch
 from ocpi_modules.message import Clock, OcpiRequest, PartyId
 from ocpi_modules.spec import Method, ModuleID, ModuleSpec
-from ocpi_modules.status import OcpiError
 from ocpi_modules.types import folded as folded
 from ocpi_modules.types import format_datetime, parse_datetime
 
 EVERYBODY = "*"
 
 Then = Callable[[Any, ObjectKey, int], Awaitable[None]]
+"""What else is written in the transaction in which an object became a version."""
 
-_log = structlog.get_logger("hub.objects")
 
-
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Push:
-    """A push that was delivered or is to be, reduced to what keeping it needs.
+    """A push that was delivered or is to be, reduced to what keeping it needs. Never changed.
 
-    `last_updated` is that of the body, where whoever pushes has read it already.
+    `last_updated` is that of the body, where whoever pushes has read it already. An `unfit` one is not kept; the copy is marked
+    stale.
     """
 
     key: ObjectKey
@@ -45,6 +41,7 @@ class Push:
     body: bytes
     correlation_id: str = ""
     last_updated: datetime | None = None
+    unfit: bool = False
 
     @classmethod
     def of(
@@ -54,44 +51,22 @@ class Push:
         owner: PartyId,
         audience: str,
         last_updated: datetime | None = None,
+        *,
+        unfit: bool = False,
     ) -> "Push":
         key = ObjectKey(owner, module.id, key_folded(request, module), audience)
-        return cls(key, module, request.method, request.variables, request.body, request.correlation_id, last_updated)
+        return cls(
+            key, module, request.method, request.variables, request.body, request.correlation_id, last_updated, unfit
+        )
 
 
 class KeptObjects:
-    """One per process. Nothing here refuses a message: it was delivered already."""
+    """One per process; it writes in the transactions of its callers."""
 
-    def __init__(self, *, database: Database, clock: Clock, later: LaterWrites) -> None:
+    def __init__(self, *, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._later = later
         self._days: set[date] = set()
-
-    async def keep(
-        self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId, then: Then | None = None
-    ) -> None:
-        """Keep what `request` pushed for one receiver; from memory, later, when PostgreSQL is away now.
-
-        `then` is done in the same transaction when something changed.
-        """
-        push = Push.of(request, module, owner, str(audience))
-
-        async def write(connection: Any) -> None:
-            version = await self.apply(connection, push)
-            if then is not None and version is not None:
-                await then(connection, push.key, version)
-
-        await self._write(write, push.key)
-
-    async def mark_stale(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None:
-        """Note that the kept copy is older than what the receiver has now."""
-        key = ObjectKey(owner, module.id, key_folded(request, module), str(audience))
-
-        async def write(connection: Any) -> None:
-            await repository.mark_object_stale(connection, key)
-
-        await self._write(write, key)
 
     async def prepare(self) -> None:
         """Make the day's partition of the change log, apart from what may be rolled back. Raises DatabaseAway."""
@@ -101,12 +76,21 @@ class KeptObjects:
                 await repository.ensure_change_partition(connection, now)
             self._days.add(now.date())
 
-    async def apply(self, connection: Any, push: Push) -> int | None:
-        """The object's new version, None when nothing changed; the caller owns the transaction.
+    async def apply(self, connection: Any, push: Push, then: Then | None = None) -> int | None:
+        """The object's new version, None when nothing changed; the caller owns the transaction. `then` follows a change.
 
         Raises NotFound or UnknownLocation (404) when there is nothing to merge into (X-76); an OcpiError before it has changed
         anything, so that the transaction may go on.
         """
+        version = await self._apply(connection, push)
+        if then is not None and version is not None:
+            await then(connection, push.key, version)
+        return version
+
+    async def _apply(self, connection: Any, push: Push) -> int | None:
+        if push.unfit:
+            await repository.mark_object_stale(connection, push.key)
+            return None
         if push.method is not Method.DELETE:
             kept = await repository.lock_living_object(connection, push.key)
             if kept is not None:
@@ -162,9 +146,15 @@ class KeptObjects:
             return
         await repository.log_change(connection, key, version, await self._moment(connection))
 
-    async def log_changes(self, connection: Any, changes: Sequence[tuple[ObjectKey, int]]) -> None:
-        """Each its own row of the change log, in this order."""
-        await batch_repository.log_changes(connection, changes, await self._moment(connection))
+    async def replace(self, connection: Any, pushes: Sequence[batch_repository.Replacement]) -> dict[int, int]:
+        """The new versions of those that live and are not newer, by their place in `pushes`; each its rows of the change log."""
+        return await batch_repository.replace_objects(connection, pushes, await self._moment(connection))
+
+    async def change(
+        self, connection: Any, objects: Sequence[batch_repository.Version], changes: Sequence[tuple[ObjectKey, int]]
+    ) -> None:
+        """What living objects, locked by the caller, became; each of `changes` its own row of the change log, in this order."""
+        await batch_repository.update_objects(connection, objects, changes, await self._moment(connection))
 
     async def _moment(self, connection: Any) -> datetime:
         """Now, with a partition of the change log for it."""
@@ -172,21 +162,6 @@ class KeptObjects:
         if now.date() not in self._days:
             await repository.ensure_change_partition(connection, now)
         return now
-
-    async def _write(self, write: Write, key: ObjectKey) -> None:
-        if len(self._later):
-            self._later.add(write)  # behind what waits already, or a PATCH would overtake its PUT
-            return
-        try:
-            await self.prepare()
-            async with self._database.transaction() as connection:
-                await write(connection)
-        except DatabaseAway:
-            self._later.add(write)
-        except OcpiError as error:
-            _log.info("not kept", owner=str(key.owner), module=str(key.module), reason=error.message)
-        except Exception as error:
-            _log.error("not kept", owner=str(key.owner), module=str(key.module), reason=type(error).__name__)
 
 
 def key_folded(request: OcpiRequest, module: ModuleSpec) -> str:
@@ -200,7 +175,7 @@ def key_folded(request: OcpiRequest, module: ModuleSpec) -> str:
 
 def is_whole(push: Push) -> bool:
     """Whether it is a PUT of the object itself, which looks at nothing that is kept."""
-    return push.method is Method.PUT and not patch.levels_of(push.module, push.variables)
+    return push.method is Method.PUT and not push.unfit and not patch.levels_of(push.module, push.variables)
 
 
 def merged(push: Push, kept: Kept | None) -> bytes | None:

@@ -1,6 +1,5 @@
 """SQL of kept objects; each function is one statement."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,8 +20,7 @@ class ObjectKey(NamedTuple):
         return str(self.owner), str(self.module), self.key_folded, self.audience
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(NamedTuple):
     body: bytes
     version: int
     last_updated: datetime

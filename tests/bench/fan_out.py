@@ -24,7 +24,6 @@ from hub.delivery.send import DoorOut
 from hub.delivery.store import PostgresStore
 from hub.delivery.worker import DeliveryWorker
 from hub.objects.keep import KeptObjects, Push
-from hub.objects.later import LaterWrites
 from hub.objects.repository import ObjectKey
 from hub.parties.directory import Directory
 from ocpi_modules import headers as names
@@ -80,7 +79,7 @@ class Hub:
         self.told_at: dict[str, float] = {}
         """The path of a change: when it was committed."""
         self._database = database
-        self._objects = KeptObjects(database=database, clock=lambda: NOW, later=LaterWrites(database))
+        self._objects = KeptObjects(database=database, clock=lambda: NOW)
         self.worker = DeliveryWorker(
             store=PostgresStore(database),
             audience=Audience(directory, Policy(DefaultPolicy.open, AgreementBook(), lambda: NOW)),

@@ -87,7 +87,7 @@ async def bare(dsn: str) -> AsyncIterator[Callable[[Push], Awaitable[None]]]:
     await owner.execute(_TABLE)
     await owner.execute("GRANT SELECT, INSERT, UPDATE ON bare TO ocpi_hub_app")
     await owner.close()
-    pool = await open_pool(dsn, min_size=CONNECTIONS, max_size=CONNECTIONS, application_name="bench")
+    pool = await open_pool(dsn, max_size=CONNECTIONS, application_name="bench")
 
     async def upsert(push: Push) -> None:
         async with pool.acquire() as connection:

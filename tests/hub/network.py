@@ -25,6 +25,7 @@ from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
 from hub.objects.later import LaterWrites
 from hub.objects.pages import Pages
+from hub.objects.passed import PassedObjects
 from hub.parties import repository as parties
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
@@ -172,7 +173,15 @@ class Outage:
 
 
 class FailingCommit(Outage):
-    """While `away`, everything in a transaction works but its commit: it is rolled back, and that is told only then."""
+    """While `away`, everything in a transaction works but its commit: it is rolled back, and that is told only then.
+
+    Likewise for a statement that is its own transaction.
+    """
+
+    @asynccontextmanager
+    async def connection(self, deadline: float | None = None) -> AsyncIterator[Any]:
+        async with self.transaction(deadline) as connection:
+            yield connection
 
     @asynccontextmanager
     async def transaction(self, deadline: float | None = None) -> AsyncIterator[Any]:
@@ -311,7 +320,9 @@ async def network(
         notes = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
         traces = Traces(_Log(flagged))
         writer = TraceWriter(traces=traces, database=seen_database, key=keys.pseudonym[0], clock=shared["clock"])
-        objects = KeptObjects(later=later, **shared)
+        objects = KeptObjects(**shared)
+        batches = Batches(database=seen_database, objects=objects)
+        passed = PassedObjects(batches=batches, objects=objects, later=later)
         book = Book()
         allowed = Policy(policy, book, lambda: time[0])
         tickets = Tickets(door=door, directory=directory, policy=allowed, traces=traces, public_url=url, **shared)
@@ -337,10 +348,10 @@ async def network(
             door=door,
             tickets=tickets,
             cdrs=journal,
-            objects=objects,
+            objects=passed,
             sessions=OwnSessions(seen_database),
             notes=Notes(notes, shared["clock"]),
-            missed=MissedSessions(objects),
+            missed=MissedSessions(passed),
             traces=traces,
             public_url=url,
         )
@@ -357,7 +368,7 @@ async def network(
             custom_modules=CustomModulesRoute(directory=directory, policy=allowed, door=door, traces=traces),
             broadcast_push=BroadcastPushRoute(
                 hub_party=HUB,
-                batches=Batches(database=seen_database, objects=objects),
+                batches=batches,
                 clock=lambda: time[0],
                 told=delivery.told,
             ),

@@ -16,7 +16,6 @@ from hub.db.engine import Database
 from hub.objects import listing
 from hub.objects.batches import Batches
 from hub.objects.keep import KeptObjects, Push
-from hub.objects.later import LaterWrites
 from ocpi_modules import json
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Method, ModuleID
@@ -40,6 +39,13 @@ class Door(Outage):
         self.open.set()
 
     @asynccontextmanager
+    async def connection(self, deadline: float | None = None) -> AsyncIterator[Any]:
+        self.begun += 1
+        await self.open.wait()
+        async with super().connection(deadline) as connection:
+            yield connection
+
+    @asynccontextmanager
     async def transaction(self, deadline: float | None = None) -> AsyncIterator[Any]:
         self.begun += 1
         await self.open.wait()
@@ -53,7 +59,7 @@ class Store:
     def __init__(self, database: Database, wrap: Callable[[Database], Any] = Door, **options: Any) -> None:
         self.database = database
         self.door: Any = wrap(database)
-        self.objects = KeptObjects(database=database, clock=lambda: NOW, later=LaterWrites(database))
+        self.objects = KeptObjects(database=database, clock=lambda: NOW)
         self.batches = Batches(database=self.door, objects=self.objects, **options)
 
     async def together(self, *pushes: Push) -> list[Any]:

@@ -13,7 +13,6 @@ from hub.db.engine import Database
 from hub.objects import changelog, repository
 from hub.objects.changelog import Position
 from hub.objects.keep import KeptObjects, Push
-from hub.objects.later import LaterWrites
 from hub.objects.repository import ObjectKey
 from ocpi_modules import json, registry
 from ocpi_modules.message import PartyId
@@ -34,7 +33,7 @@ async def database(hub_database: FreshDatabase) -> AsyncIterator[Database]:
 
 
 def keeping(database: Database) -> KeptObjects:
-    return KeptObjects(database=database, clock=lambda: NOW, later=LaterWrites(database))
+    return KeptObjects(database=database, clock=lambda: NOW)
 
 
 def push(owner: PartyId, key: str) -> Push:

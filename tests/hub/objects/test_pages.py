@@ -12,7 +12,6 @@ import pytest
 from hub.db.engine import Database, open_pool
 from hub.objects import listing, page_repository
 from hub.objects.keep import KeptObjects
-from hub.objects.later import LaterWrites
 from hub.objects.pages import Asking, Found, Key, Pages
 from ocpi_modules import json
 from ocpi_modules.message import PartyId
@@ -70,7 +69,7 @@ def asking(viewer: PartyId, page: PageRequest, after: Key | None = None) -> Aski
 
 async def push_at_random(database: Database, model: Model, seed: int, *, pushes: int) -> None:
     chance = random.Random(seed)
-    objects = KeptObjects(database=database, clock=lambda: START, later=LaterWrites(database))
+    objects = KeptObjects(database=database, clock=lambda: START)
     for minute in range(pushes):
         owner, id = chance.choice(OWNERS), f"T{chance.randrange(25)}"
         audience = chance.choice(("*", "*", *map(str, VIEWERS)))
@@ -158,7 +157,7 @@ async def counting(hub_database: FreshDatabase) -> AsyncIterator[Counting]:
 
 
 async def put(database: Database, owner: PartyId, *ids: str, audience: str = "*", method: Method = Method.PUT) -> None:
-    objects = KeptObjects(database=database, clock=lambda: START, later=LaterWrites(database))
+    objects = KeptObjects(database=database, clock=lambda: START)
     pushes = (push_of(owner, id, audience, module=ModuleID.tariffs, method=method) for id in ids)
     await keep(database, objects, *pushes)
 

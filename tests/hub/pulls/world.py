@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, urlsplit
 from hub.db.engine import Database
 from hub.delivery.send import DoorOut
 from hub.objects.keep import KeptObjects
-from hub.objects.later import LaterWrites
 from hub.parties.directory import Directory
 from hub.pulls import repository
 from hub.pulls.crawl import Crawl
@@ -111,7 +110,7 @@ class World:
 def pull_worker(
     database: Database, directory: Directory, client: OcpiClient, clock: Clock, **options: Any
 ) -> PullWorker:
-    store = Storing(database, KeptObjects(database=database, clock=clock, later=LaterWrites(database)))
+    store = Storing(database, KeptObjects(database=database, clock=clock))
     crawl = Crawl(database=database, directory=directory, door=DoorOut(client), storing=store, clock=clock)
     return PullWorker(database=database, directory=directory, crawl=crawl, clock=clock, **options)
 
