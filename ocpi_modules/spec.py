@@ -16,7 +16,13 @@ PAGING = ("date_from", "date_to", "offset", "limit")
 """The query of every paginated list (X-30)."""
 
 
-class ModuleID(StrEnum):
+class Word(StrEnum):
+    """A word of OCPI. Hashed as the text it is: Enum's own hash is a call, and keys of objects hold words."""
+
+    __hash__ = str.__hash__
+
+
+class ModuleID(Word):
     """version_information_endpoint, ModuleID (E-06); `versions` is ours, for the two documents that have no id, and `custom`,
     for all modules that OCPI does not define (`ocpi_modules/custom.py`)."""
 
@@ -33,14 +39,14 @@ class ModuleID(StrEnum):
     custom = "custom"
 
 
-class InterfaceRole(StrEnum):
+class InterfaceRole(Word):
     """SENDER owns the data and is pulled; RECEIVER is pushed to (E-05)."""
 
     SENDER = "SENDER"
     RECEIVER = "RECEIVER"
 
 
-class Method(StrEnum):
+class Method(Word):
     """The only HTTP methods of OCPI (X-18)."""
 
     GET = "GET"
@@ -50,7 +56,7 @@ class Method(StrEnum):
     DELETE = "DELETE"
 
 
-class Role(StrEnum):
+class Role(Word):
     """types, Role (Y-17)."""
 
     CPO = "CPO"

@@ -35,8 +35,7 @@ class Audience:
         if key.audience not in (EVERYBODY, str(receiver)):
             return False
         theirs = platform.roles_of(receiver)
-        heard = self._heard(key)
-        return bool(heard & theirs) and self._policy.allows(key.owner, receiver, key.module)
+        return not theirs.isdisjoint(self._heard(key)) and self._policy.allows(key.owner, receiver, key.module)
 
     def _heard(self, key: ObjectKey) -> frozenset[Role]:
         owner = self._directory.known_platform_of(key.owner)

@@ -52,7 +52,10 @@ class Fresh:
 
 @dataclass(slots=True)
 class Pending:
-    """An object to be sent, at least as it was at `version`. `owed`: the cursor has passed it already."""
+    """An object to be sent, at least as it was at `version`. `owed`: the cursor has passed it already.
+
+    Never changed: a fresh change is one, the same for all its destinations.
+    """
 
     key: ObjectKey
     version: int
@@ -139,10 +142,10 @@ class Destination:
         self.unsettled.append((Walked(end), None, 0))
         self.settle()
 
-    def told(self, fresh: Fresh) -> None:
+    def told(self, fresh: Pending) -> None:
         """Send a fresh change at once, if nothing of the log is missing before it. The log repeats it in any case."""
         if self.live and not self.away and not self.paused and len(self.pending) < MOST_PENDING:
-            self.want(Pending(fresh.key, fresh.version, fresh, urgent=fresh.revoked))
+            self.want(fresh)
 
     def want(self, wanted: Pending) -> None:
         key = wanted.key

@@ -63,10 +63,10 @@ class Sending:
         self._fault_is_ours = fault_is_ours
         self._answered = answered
 
-    async def deliver(self, destination: Destination, pending: Pending) -> None:
-        """Try once; whatever happens, the object is settled, noted, or waits again."""
+    async def deliver(self, destination: Destination, pending: Pending) -> bool:
+        """Try once; whatever happens, the object is settled, noted, or waits again. Whether it was sent."""
         try:
-            await self._deliver(destination, pending)
+            return await self._deliver(destination, pending)
         except DatabaseAway:
             self._give_up_for_now(destination, pending)
         except Exception:
@@ -75,13 +75,14 @@ class Sending:
         finally:
             if destination.in_flight.get(pending.key) is pending:  # cancelled
                 destination.give_back(pending)
+        return False
 
     def _give_up_for_now(self, destination: Destination, pending: Pending) -> None:
         """A fault of ours counts against nobody."""
         destination.not_before = self._clock() + OUR_FAULT_SECONDS
         destination.give_back(pending)
 
-    async def _deliver(self, destination: Destination, pending: Pending) -> None:
+    async def _deliver(self, destination: Destination, pending: Pending) -> bool:
         attempt, platform = None, self._audience.platform_of(destination.party)
         if platform is not None and self._audience.includes(destination.party, platform, pending.key):
             attempt = self._as_pushed(destination, pending, platform)
@@ -102,6 +103,8 @@ class Sending:
         else:
             outcome = await self._door.send(spelling.for_platform(attempt.message, platform), platform, push=True)
             await self._follow(destination, pending, attempt, outcome, began)
+            return True
+        return False
 
     def _as_pushed(self, destination: Destination, pending: Pending, platform: Platform) -> Attempt | None:
         """The very push, while the receiver has the state before it and takes such a message."""

@@ -134,8 +134,9 @@ class DeliveryWorker:
                 fresh = self._fresh.popleft()
                 if fresh.method is Method.PUT and fresh.whole:
                     self._states.put(State(fresh.key, fresh.version, fresh.body, correlation_id=fresh.correlation_id))
+                pending = Pending(fresh.key, fresh.version, fresh, urgent=fresh.revoked)
                 for destination in self.destinations.values():
-                    destination.told(fresh)
+                    destination.told(pending)
             self._pump_all()
 
     # What they do
@@ -286,9 +287,19 @@ class DeliveryWorker:
             pending = self._pace.take(destination, self._pump)
             if pending is None:
                 return
-            task = asyncio.create_task(self._sending.deliver(destination, pending))
+            task = asyncio.create_task(self._deliver(destination, pending))
             self._tasks[task] = destination
             task.add_done_callback(self._finished)
+
+    async def _deliver(self, destination: Destination, pending: Pending) -> None:
+        """Deliver, and then what waits for the same destination, without a task for each; what was not sent ends it."""
+        following: Pending | None = pending
+        while following is not None and await self._sending.deliver(destination, following):
+            if self.destinations.get(destination.party) is not destination or destination.away:
+                return
+            following = self._pace.take(destination, self._pump) if destination.waiting else None
+            if destination.waiting:
+                self._pump(destination)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         destination = self._tasks.pop(task)

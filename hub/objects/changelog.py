@@ -2,8 +2,8 @@
 
 A position is the pair (xid, seq), read only below the oldest transaction that still runs: sequence values are handed out before
 the commit, so a cursor on `seq` alone loses rows (N-4). The position says only that an object is dirty; what it is now stands in
-the object itself. A window therefore leaves out every row that a later one of the same object has overtaken: within the window by
-grouping, and where it ends before the log does, by a look at the object.
+the object itself. A window therefore leaves out every row that a later one of the same object has overtaken: up to the end of the
+log by grouping, while that is near; where it is far, or the window ends before it, by a look at the object of each row.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,11 @@ from hub.objects.repository import ObjectKey
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import ModuleID
 
-WINDOW_ROWS = 400_000
+GROUPED_ROWS = 400_000
+GROUPED_TIMES = 40
+"""Most rows for each change of a window that are grouped; with more it is cheaper to look at objects until there are enough."""
+WALKED_ROWS = 100_000
+"""Looked at for one window, however few of them are shown."""
 WINDOW_CHANGES = 2_000
 WINDOW_REVOKED = 500
 
@@ -57,18 +61,23 @@ async def read(connection: Any, after: Position, upto: Position | None = None, m
     last = _position(await repository.last_row(connection, after, upto))
     if last is None:
         return Window((), upto or after, full=False)
-    far = None
-    if last.seq - after.seq > WINDOW_ROWS:  # else there cannot be many more rows, and they need not be counted
-        far = _position(await repository.nth_row(connection, after, last, WINDOW_ROWS))
-    end, full = far or last, far is not None
     await repository.allow_memory(connection)
-    between = repository.current_between if full or upto is not None else repository.newest_between
-    changes = [_change(row) for row in await between(connection, after, end, most)]
+    near = upto is None and last.seq - after.seq <= min(GROUPED_ROWS, GROUPED_TIMES * most)  # of seq there are not less
+    changes = [_change(row) for row in await _between(connection, after, last, most, near=near)]
     if len(changes) >= most:
         shown = changes[-1].position
-        rows = await repository.revoked_between(connection, shown, end, WINDOW_REVOKED)
+        rows = await repository.revoked_between(connection, shown, last, WINDOW_REVOKED)
         return Window(tuple(changes), shown, full=True, ahead=tuple(map(_change, rows)))
-    return Window(tuple(changes), end if full or upto is None else max(end, upto), full)
+    far = None if near else _position(await repository.nth_row(connection, after, last, WALKED_ROWS))
+    if far is not None and far < last:
+        return Window(tuple(changes), far, full=True)
+    return Window(tuple(changes), last if upto is None else max(last, upto), full=False)
+
+
+async def _between(connection: Any, after: Position, last: Position, most: int, *, near: bool) -> list[Any]:
+    if near:
+        return await repository.newest_between(connection, after, last, most)
+    return await repository.current_between(connection, after, last, most, WALKED_ROWS)
 
 
 async def end_of_log(connection: Any) -> Position:

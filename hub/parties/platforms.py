@@ -142,7 +142,7 @@ class Platform:
 
     def endpoint(self, module: str, interface: InterfaceRole) -> str | None:
         """The URL of one interface of one module, None when the platform does not offer it."""
-        return self.endpoints.get((str(module), interface))
+        return self.endpoints.get((module, interface))
 
 
 class Caller(NamedTuple):

@@ -6,6 +6,7 @@ durable side commits every change (object and log row), decides who gets it, rea
 
 import asyncio
 import contextlib
+import gc
 import json
 import subprocess
 import sys
@@ -130,6 +131,7 @@ async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
             OcpiClient(allow_insecure=True, idle_seconds=KEPT_SECONDS) as client,
             hub(fresh.app_dsn, DoorOut(client), ports) as built,
         ):
+            gc.freeze()  # as `ocpi-hub serve` does
             requests = [[request_for(port, number) for number in range(CHANGES)] for port in ports]
             return await interleaved(
                 {

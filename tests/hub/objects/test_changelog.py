@@ -151,6 +151,29 @@ async def test_a_window_is_bounded_and_the_next_goes_on(database: Database, monk
     assert seen == [f"L{number}" for number in range(7)]
 
 
+@pytest.mark.parametrize(("most", "walked"), [(2, 100), (100, 4), (100, 100)])
+async def test_a_long_absence_is_walked_through_with_each_object_once_at_its_last_version(
+    database: Database, monkeypatch: pytest.MonkeyPatch, most: int, walked: int
+) -> None:
+    """Whichever ends a window: enough changes, enough rows looked at, or the log."""
+    monkeypatch.setattr(changelog, "GROUPED_ROWS", 0)
+    monkeypatch.setattr(changelog, "WALKED_ROWS", walked)
+    store = keeping(database)
+    for key in ("A", "B", "A", "A", "A", "A", "B", "C", "D", "A"):
+        async with database.transaction() as connection:
+            await store.apply(connection, push(OWNERS[0], key))
+    seen, place, full = [], START, True
+    async with database.connection() as connection:
+        while full:
+            async with connection.transaction():
+                window = await changelog.read(connection, place, None, most)
+            assert not window.full or place < window.end
+            assert all(place < change.position <= window.end for change in window.changes)
+            seen += [(change.key.key_folded, change.version) for change in window.changes]
+            place, full = window.end, window.full
+    assert seen == [("B", 2), ("C", 1), ("D", 1), ("A", 6)]
+
+
 async def test_a_copy_for_one_party_is_not_shown(database: Database) -> None:
     unicast = push(OWNERS[0], "A")
     async with database.transaction() as connection:
