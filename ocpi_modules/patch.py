@@ -64,11 +64,15 @@ def merge(kept: Document, changes: Document) -> Document:
 
 
 def append_charging_periods(kept: Document, changes: Document) -> Document:
-    """The rule of Sessions: given charging_periods are added to the kept ones, none given changes nothing (S-10)."""
+    """The rule of Sessions: given charging_periods are added to the kept ones, none given changes nothing (S-10).
+
+    The very same PATCH once more, sent again after a lost answer or stored twice, adds nothing.
+    """
     merged = merge(kept, {name: value for name, value in changes.items() if name != "charging_periods"})
-    added = changes.get("charging_periods")
-    if added:
-        merged["charging_periods"] = [*(kept.get("charging_periods") or ()), *added]
+    before, added = list(kept.get("charging_periods") or ()), list(changes.get("charging_periods") or ())
+    again = kept.get("last_updated") == changes.get("last_updated") and before[-len(added) :] == added
+    if added and not again:
+        merged["charging_periods"] = [*before, *added]
     return merged
 
 

@@ -55,6 +55,11 @@ def test_a_patch_of_a_session_adds_periods() -> None:
     result = changed(SESSIONS, kept, Method.PATCH, {}, patch)
     assert result["charging_periods"] == [first, second]
     assert (result["kwh"], result["last_updated"]) == (Decimal("20"), LATER)
+    assert changed(SESSIONS, result, Method.PATCH, {}, patch) == result, "sent again after a lost answer"
+    assert (
+        changed(SESSIONS, kept, Method.PATCH, {}, patch | {"charging_periods": [first]})["charging_periods"]
+        == [first] * 2
+    )
     for nothing in ({}, {"charging_periods": []}, {"charging_periods": None}):
         assert changed(SESSIONS, kept, Method.PATCH, {}, nothing)["charging_periods"] == [first]
     none_kept = objects.session(charging_periods=None)
