@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,26 @@ TOKEN = objects.cdr_token(country_code=EMSP.country_code, party_id=EMSP.party_id
 CDR = json.encode(objects.cdr(**OWN, id="CDR1", cdr_token=TOKEN, credit=None, credit_reference_id=None))
 
 
-def location(number: int, state: int) -> tuple[str, str, str, bytes, PartyId | None]:
-    stamp = f"2026-03-01T12:00:0{state}Z"
-    body = json.encode(objects.location(**OWN, id=f"L{number}", last_updated=stamp))
-    return "PUT", "locations", f"/NL/CPO/L{number}", body, None
+@dataclass(frozen=True)
+class Pushed:
+    """A message of the CPO, and the bytes that stand in what is stored of it."""
+
+    method: str
+    module: str
+    path: str
+    body: bytes
+    mark: bytes
+    to: PartyId | None = None
+
+
+def location(number: int) -> Pushed:
+    body = json.encode(objects.location(**OWN, id=f"L{number}", last_updated="2026-03-01T12:00:01Z"))
+    return Pushed("PUT", "locations", f"/NL/CPO/L{number}", body, body)
+
+
+def name_of(number: int) -> Pushed:
+    body = json.encode({"name": f"new {number}", "last_updated": "2026-03-01T12:00:02Z"})
+    return Pushed("PATCH", "locations", f"/NL/CPO/L{number}", body, b'"new %d"' % number)
 
 
 @dataclass
@@ -40,22 +56,21 @@ class Doomed:
     cpo: Party
     dsn: str
 
-    async def bodies(self) -> set[bytes]:
-        """Everything that is stored."""
+    async def missing(self, pushes: Sequence[Pushed]) -> list[Pushed]:
+        """Those of which nothing is stored."""
         connection = await asyncpg.connect(self.dsn, timeout=5)
         try:
-            return {
-                row["body"] for row in await connection.fetch("SELECT body FROM kept_object UNION SELECT body FROM cdr")
-            }
+            rows = await connection.fetch("SELECT body FROM kept_object UNION SELECT body FROM cdr")
         finally:
             await connection.close()
+        return [pushed for pushed in pushes if not any(pushed.mark in row["body"] for row in rows)]
 
-    async def send(self, method: str, module: str, path: str, body: bytes, to: PartyId | None) -> int:
+    async def send(self, pushed: Pushed) -> int:
         """The OCPI status; 0 when there was no answer."""
         try:
-            url = self.cpo.hub_endpoints[module, "RECEIVER"] + path
-            routing = headers.routing_headers(to=to, sender=CPO)
-            answer = await self.cpo.call(method, url, self.cpo.hub_token, body, routing, deadline=20)
+            url = self.cpo.hub_endpoints[pushed.module, "RECEIVER"] + pushed.path
+            routing = headers.routing_headers(to=pushed.to, sender=CPO)
+            answer = await self.cpo.call(pushed.method, url, self.cpo.hub_token, pushed.body, routing, deadline=20)
         except SendFailed:
             return 0
         content = envelope.read(answer.body)
@@ -93,20 +108,20 @@ async def test_a_kill_at_the_commit_loses_nothing_that_was_acknowledged(doomed: 
     pair = ["--cpo", str(CPO).replace("*", "/"), "--emsp", str(EMSP).replace("*", "/")]
     await asyncio.to_thread(doomed.hub.json, "agreement", "set", *pair, "--cdr-mode", "guaranteed")
     for number in range(8):
-        assert await doomed.send(*location(number, 1)) == 1000
-    at_once = [location(number, 2) for number in range(8)]
-    cases = {"log_change": [location(9, 1)], "log_changes": at_once, "insert_cdr": [("POST", "cdrs", "", CDR, EMSP)]}
-    for write, pushes in cases.items():
+        assert await doomed.send(location(number)) == 1000
+    cdr = Pushed("POST", "cdrs", "", CDR, CDR, EMSP)
+    batch = [name_of(number) for number in range(8)]
+    for write, pushes in {"log_change": [location(9)], "update_objects": batch, "insert_cdr": [cdr]}.items():
         doomed.flag.write_text(write)
-        answers = await asyncio.gather(*(doomed.send(*one) for one in pushes))
+        answers = await asyncio.gather(*(doomed.send(one) for one in pushes))
         assert await doomed.died()
-        stored = await doomed.bodies()
-        assert [one for one, code in zip(pushes, answers, strict=True) if code == 1000 and one[3] not in stored] == []
+        acknowledged = [one for one, code in zip(pushes, answers, strict=True) if code == 1000]
+        assert await doomed.missing(acknowledged) == []
         assert 0 in answers
         doomed.flag.unlink()
         await doomed.start()
-        assert await asyncio.gather(*(doomed.send(*one) for one in pushes)) == [1000] * len(pushes)
-        assert {one[3] for one in pushes} <= await doomed.bodies()
+        assert await asyncio.gather(*(doomed.send(one) for one in pushes)) == [1000] * len(pushes)
+        assert await doomed.missing(pushes) == []
 
 
 @pytest.mark.rule("Q-04")

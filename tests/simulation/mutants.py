@@ -121,13 +121,13 @@ MUTANTS = (
     Mutant(
         "an answer before the commit",
         BATCHES,
-        "        for _ in range(TRIES):\n            try:\n                async with self._database.transaction() as connection:",
+        "        for _ in range(TRIES):\n            if member.given_up:\n                return\n            try:\n                async with self._database.transaction() as connection:",
         COMMITTED_LATER + "        for _ in range(TRIES):\n            try:\n                async with Early() as connection:",
     ),
     Mutant(
         "answers before the commit of their batch",
         BATCHES,
-        "        try:\n            async with self._database.transaction() as connection:\n                outcomes",
+        "        try:\n            async with opened() as connection:\n                outcomes",
         COMMITTED_LATER + "        try:\n            async with Early() as connection:\n                outcomes",
     ),
     Mutant(
