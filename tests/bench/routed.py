@@ -123,9 +123,8 @@ async def sides(server: store.EmbeddedPostgres, *kinds: str) -> AsyncIterator[di
         for kind in kinds:
             arguments = ("routed_servers", kind, str(receiver.port), fresh.app_dsn)
             running[kind] = await stack.enter_async_context(started(*arguments))
-            running[kind].load(
-                1, "session", 0
-            )  # whose preferences are sent is a session the hub has seen, as in the field
+            if kind == "hub":
+                running[kind].load(1, "session", seconds=0)  # preferences are sent of a session the hub has seen
         other = stack.enter_context(nginx(receiver.port))
         if other is not None:
             running["nginx"] = Side(other.port, other.pid)
