@@ -33,9 +33,9 @@ class Side:
     port: int
     pid: int = 0
 
-    def load(self, in_flight: int, message: str = "preferences", seconds: float = SECONDS) -> Loaded:
+    def load(self, in_flight: int, message: str = "preferences") -> Loaded:
         request = MESSAGES[message].requests(TOKENS[message])
-        return load(self.port, in_flight, seconds, request, ANSWERS[message])
+        return load(self.port, in_flight, SECONDS, request, ANSWERS[message])
 
     def rate(self, in_flight: int, message: str = "preferences") -> float:
         """Requests for each second of CPU time of the server."""
@@ -124,11 +124,16 @@ async def sides(server: store.EmbeddedPostgres, *kinds: str) -> AsyncIterator[di
             arguments = ("routed_servers", kind, str(receiver.port), fresh.app_dsn)
             running[kind] = await stack.enter_async_context(started(*arguments))
             if kind == "hub":
-                running[kind].load(1, "session", seconds=0)  # preferences are sent of a session the hub has seen
+                show_session(running[kind].port)
         other = stack.enter_context(nginx(receiver.port))
         if other is not None:
             running["nginx"] = Side(other.port, other.pid)
         yield running
+
+
+def show_session(port: int) -> None:
+    """One PUT of the session whose preferences are sent: in the field the hub has seen it, and remembers whose it is."""
+    load(port, 1, 0, MESSAGES["session"].requests(TOKENS["session"]), ANSWERS["session"])
 
 
 @contextlib.asynccontextmanager

@@ -25,7 +25,7 @@ from tests.bench import store
 from tests.bench.load import load
 from tests.bench.messages import ANSWERS, CPO, EMSP, MESSAGES
 from tests.bench.rounds import Line, cpu_seconds, interleaved, pin
-from tests.bench.routed import TOKENS, started
+from tests.bench.routed import TOKENS, show_session, started
 from tests.hub.network import Partner, register
 from tests.support.postgres import fresh_database, migrate_hub_template
 
@@ -125,6 +125,7 @@ async def _serving(dsn: str, workers: int, log: IO[bytes]) -> AsyncIterator[Serv
         assert serves, log.read().decode()
         pids = _children(process.pid) if workers > 1 else [process.pid]
         assert len(pids) == workers, pids
+        show_session(port)
         yield Serving(port, tuple(pids))
     finally:
         process.terminate()
