@@ -39,6 +39,7 @@ from hub.objects.passed import PassedObjects
 from hub.own_modules import OwnModules
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
+from hub.parties.rate_limit import RateLimit
 from hub.pulls.crawl import Crawl
 from hub.pulls.storing import Storing
 from hub.pulls.worker import PullWorker
@@ -228,6 +229,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         tickets=tickets,
         traces=traces,
         seen=seen,
+        admit=RateLimit(settings.requests_per_second).check,
     )
     retention = Retention(database, clock, trace_days=settings.trace_days, cdr_years=settings.cdr_years)
     watchdog = Watchdog()

@@ -40,7 +40,8 @@ class OwnModules(Protocol):
 
 
 class HubHandler:
-    """Implements `ocpi_modules.message.Handler`. `seen` hears of every authenticated request (H-14)."""
+    """Implements `ocpi_modules.message.Handler`. `seen` hears of every authenticated request (H-14); `admit` may refuse it for
+    its platform (U-36), unheard and untraced, so that a flood costs little."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class HubHandler:
         tickets: Tickets,
         traces: Traces,
         seen: Callable[[Platform], None],
+        admit: Callable[[Platform], None] = lambda platform: None,
     ) -> None:
         self._directory = directory
         self._own_modules = own_modules
@@ -66,11 +68,13 @@ class HubHandler:
         self._tickets = tickets
         self._traces = traces
         self._seen = seen
+        self._admit = admit
 
     async def handle(self, request: OcpiRequest) -> OcpiResponse:
         """Answer one request. Raises OcpiError; a refusal of a functional module says that it is the hub's (R-26)."""
         began, route = perf_counter_ns(), None
         caller = await self._authenticate(request, began)
+        self._admit(caller.platform)
         self._seen(caller.platform)
         try:
             module = registry.module(request.version, request.module)

@@ -75,6 +75,7 @@ _WAYS_OUT = {
     "allow_insecure": "is `true` or `false`",
     "default_policy": "is `agreement` or `open`",
     "authorize_fan_out": "is how many eMSPs may be asked about an unknown token, 0 (nobody, the default) to 50",
+    "requests_per_second": "is how many requests a second are taken of each platform, 0 (no limit, the default) to 10000",
     "trace_days": "is for how many days traces of messages are kept, 0 (none) to 3650",
     "cdr_years": "is for how many years bodies of CDRs are kept, 2 to 100",
     "postgres_bin": "is the folder of the programs `postgres` and `initdb` for an embedded database, or left out",
@@ -107,6 +108,8 @@ class Settings(BaseSettings):
     default_policy: Literal["agreement", "open"] = "agreement"
     authorize_fan_out: Annotated[int, Field(ge=0, le=50)] = 0
     """How many eMSPs are asked about a token the hub was never shown; 0 asks nobody (R-60)."""
+    requests_per_second: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Of each platform, in each worker; 0 sets no limit (U-36)."""
     trace_days: Annotated[int, Field(ge=0, le=3650)] = 30
     """0 stores no traces."""
     cdr_years: Annotated[int, Field(ge=2, le=100)] = 10

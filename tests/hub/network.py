@@ -287,8 +287,10 @@ async def network(
     policy: DefaultPolicy = DefaultPolicy.open,
     wrap: Callable[[Database], Any] = lambda database: database,
     fan_out: int = 0,
+    admit: Callable[[Platform], None] = lambda platform: None,
 ) -> AsyncIterator[Network]:
-    """`wrap` may put something between the hub and its database (an outage); `fan_out` eMSPs are asked about unknown tokens."""
+    """`wrap` may put something between the hub and its database (an outage); `fan_out` eMSPs are asked about unknown tokens;
+    `admit` may refuse a request of a platform."""
     async with AsyncExitStack() as stack:
         pool = await open_pool(fresh.app_dsn, max_size=4, application_name="test")
         database = Database(pool)
@@ -363,6 +365,7 @@ async def network(
         )
         edge.handler = HubHandler(
             directory=directory,
+            admit=admit,
             own_modules=OwnModules(),
             party_to_party=route,
             custom_modules=CustomModulesRoute(directory=directory, policy=allowed, door=door, traces=traces),
