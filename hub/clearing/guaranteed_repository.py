@@ -96,6 +96,15 @@ async def list_deliveries(
     )
 
 
+async def has_body(connection: Any, owner: PartyId, id_folded: str) -> bool:
+    """Whether the CDR can still be posted: its month was not dropped."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM cdr WHERE owner = $1 AND id_folded = $2)", str(owner), id_folded
+        )
+    )
+
+
 async def retry(connection: Any, owner: PartyId, id_folded: str) -> str | None:
     """Post it now, and again until it is taken; the state it was in, None when there is no such CDR."""
     state: str | None = await connection.fetchval(

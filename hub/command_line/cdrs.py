@@ -62,10 +62,14 @@ def cdr_retry(
         from hub.clearing.journal import CdrState
 
         async with databases.with_directory(settings) as (database, directory), database.transaction() as connection:
-            state = await repository.retry(connection, party, cdr_id.upper())
+            kept = await repository.has_body(connection, party, cdr_id.upper())
+            state = await repository.retry(connection, party, cdr_id.upper()) if kept else None
         if state is None:
             databases.platform_of(party, directory)
-            raise CommandFailed(f"There is no CDR {cdr_id} of {party}; `ocpi-hub cdr list` shows those on their way.")
+            raise CommandFailed(
+                f"There is no CDR {cdr_id} of {party} here, or it is older than HUB_CDR_YEARS; `ocpi-hub cdr list` shows those "
+                "on their way."
+            )
         if state == CdrState.DELIVERED:
             raise CommandFailed(f"CDR {cdr_id} of {party} was delivered already; nothing is sent twice.")
         return {"owner": str(party), "id": cdr_id.upper()}

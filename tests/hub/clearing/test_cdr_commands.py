@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.hub.clearing.test_journal import POST, REFUSED, cdr, taken
@@ -37,3 +38,18 @@ async def test_an_undelivered_cdr_is_listed_with_its_reason_and_posted_again_on_
     again = hub.run("cdr", "retry", "CDR1", "--owner", "NL/CPO")
     assert again.returncode == 1
     assert "was delivered already" in again.stderr
+
+
+async def test_a_cdr_whose_body_is_gone_is_not_promised_again(
+    net: Network, hub_database: FreshDatabase, tmp_path: Path
+) -> None:
+    hub = HubProcess(tmp_path, hub_database.app_dsn, hub_database.owner_dsn)
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    owner = await asyncpg.connect(hub_database.owner_dsn)
+    await owner.execute("TRUNCATE cdr")
+    await owner.close()
+    refused = hub.run("cdr", "retry", "CDR1", "--owner", "NL/CPO")
+    assert refused.returncode == 1
+    assert "older than HUB_CDR_YEARS" in refused.stderr
+    [row] = hub.json("cdr", "list")
+    assert (row["guaranteed"], row["next_attempt_at"]) == (False, None)
