@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import sys
 from datetime import UTC, datetime
 
@@ -32,5 +33,6 @@ async def deliver(dsn: str, lease_seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell is started deaf
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(deliver(sys.argv[1], float(sys.argv[2])))
