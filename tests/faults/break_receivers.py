@@ -32,6 +32,7 @@ async def names(world: World, times: int) -> None:
     proxy = await world.join("NSP", "FR/NAM", HOST)
     for said in ("fails", "slow", "169.254.169.254", "0.0.0.0")[:times]:
         _say(world, said)
+        await asyncio.sleep(1.0)  # whoever looked the name up before is there by now
         proxy.cut()
         reached = proxy.reached
         await _others_are_served(world, f"the name says {said}")
