@@ -1,14 +1,12 @@
 """An answer that is complete leaves in one write, its head and its body together; anything else goes uvicorn's way."""
 
-import re
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
 Message = MutableMapping[str, Any]
 _CLOSE = (b"connection", b"close")
-_BAD = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _WITHOUT_BODY = (204, 304)
 
 
@@ -75,13 +73,11 @@ def _has_length(start: Message) -> bool:
 
 
 def _head(start: Message, length: int) -> bytes:
-    """The status line and headers. Raises RuntimeError for what would break the answer apart (F-40)."""
-    headers: Iterable[tuple[bytes, bytes]] = start["headers"]
-    lines = [b"%b: %b" % header for header in headers]
-    text = b"".join(lines)
-    if _BAD.search(text):
-        raise RuntimeError("a header of the answer holds a control character")
-    said = next(value for name, value in headers if name == b"content-length")
+    """The status line and headers. Raises RuntimeError for what would break the answer apart (F-40), as uvicorn does."""
+    names, values = zip(*start["headers"], strict=True)
+    if HEADER_RE.search(b"".join(names)) or HEADER_VALUE_RE.search(b"".join(values)):
+        raise RuntimeError("a header of the answer holds characters no header may hold")
+    said = values[names.index(b"content-length")]
     if int(said) != length:
         raise RuntimeError(f"the answer has {length} bytes and says {said.decode('latin-1')}")
-    return STATUS_LINE[start["status"]] + b"\r\n".join(lines) + b"\r\n"
+    return STATUS_LINE[start["status"]] + b"".join([b"%b: %b\r\n" % header for header in start["headers"]])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from typing import Any
 
 import pytest
 
@@ -328,3 +329,18 @@ async def test_the_body_of_one_request_does_not_count_for_the_header_of_the_next
         assert (await raw.answer(3))[0] == 200
         await raw.send(VERSIONS[20:])
         assert (await raw.answer(3))[0] == 200
+
+
+@pytest.mark.parametrize("header", [(b"x two", b"a"), (b"x:", b"a"), (b"x", b"a\r\nb: c"), (b"x", b"\0")])
+async def test_a_header_that_would_break_an_answer_apart_is_not_sent(header: tuple[bytes, bytes]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await wrapped(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2"), header]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async with running(app) as listening, connected(listening.port) as raw:
+        await raw.send(VERSIONS)
+        status, headers, body = await raw.answer(3)
+        assert (status, headers["connection"], body) == (500, "close", b"Internal Server Error")
