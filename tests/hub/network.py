@@ -484,7 +484,7 @@ async def _nothing(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-async def eventually(condition: Callable[[], Any], seconds: float = 30) -> None:
+async def eventually(condition: Callable[[], Any], seconds: float = 5) -> None:
     """Wait until the condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -97,12 +97,11 @@ async def test_states_are_pushed_to_those_they_concern(hub: SmallHub) -> None:
         assert states([item.document for item in newcomer]) == {"CPO NL*CPO": "CONNECTED"}
 
         hub.clock.ahead = LEAST_ANNOUNCED
-        await emsp.send(
-            "GET", "hubclientinfo", "SENDER", routed=False
-        )  # heard of now, so that the hub suspects not itself
+        await listed(emsp)  # heard of now, so that the hub does not suspect itself
         hub.status.failed(cpo_platform)
         await hub.status.store()
         assert connected(hub, cpo)
+        hub.status.answered(cpo_platform)
         for _ in range(2):  # at once: a push to it that is answered in between would begin anew
             hub.status.failed(cpo_platform)
         await hub.status.store()
