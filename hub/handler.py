@@ -56,7 +56,7 @@ class HubHandler:
         tickets: Tickets,
         traces: Traces,
         seen: Callable[[Platform], None],
-        admit: Callable[[Platform], None] = lambda platform: None,
+        admit: Callable[[Platform], None],
     ) -> None:
         self._directory = directory
         self._own_modules = own_modules

@@ -137,30 +137,21 @@ async def insert_delivery(
 
 async def find_delivery(connection: Any, owner: PartyId, id_folded: str) -> Delivery | None:
     """The delivery of one CDR."""
-    row = await connection.fetchrow(
-        f"SELECT {_DELIVERY} FROM cdr_delivery WHERE owner = $1 AND id_folded = $2",  # noqa: S608
-        str(owner),
-        id_folded,
-    )
-    return Delivery(**dict(row)) if row else None
+    return await _delivery(connection, "owner = $1 AND id_folded = $2", str(owner), id_folded)
 
 
 async def find_delivery_by_reference(connection: Any, reference: str) -> Delivery | None:
     """The delivery behind a Location of ours."""
-    row = await connection.fetchrow(
-        f"SELECT {_DELIVERY} FROM cdr_delivery WHERE reference = $1",  # noqa: S608
-        reference,
-    )
-    return Delivery(**dict(row)) if row else None
+    return await _delivery(connection, "reference = $1", reference)
 
 
 async def lock_delivery(connection: Any, owner: PartyId, id_folded: str) -> Delivery | None:
     """The delivery of one CDR, which nobody else changes or locks until the transaction ends."""
-    row = await connection.fetchrow(
-        f"SELECT {_DELIVERY} FROM cdr_delivery WHERE owner = $1 AND id_folded = $2 FOR UPDATE",  # noqa: S608
-        str(owner),
-        id_folded,
-    )
+    return await _delivery(connection, "owner = $1 AND id_folded = $2 FOR UPDATE", str(owner), id_folded)
+
+
+async def _delivery(connection: Any, which: str, *arguments: str) -> Delivery | None:
+    row = await connection.fetchrow(f"SELECT {_DELIVERY} FROM cdr_delivery WHERE {which}", *arguments)  # noqa: S608
     return Delivery(**dict(row)) if row else None
 
 

@@ -3,10 +3,8 @@
 Nothing is ever repeated here: a write that may have arrived cannot be taken back (R-29, K-34).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from types import MappingProxyType
 from typing import Protocol
 
 from hub.delivery.outcome import Garbled, NotOffered, NotSent, Outcome, Received, TimedOut, Unreachable, classify
@@ -129,14 +127,8 @@ def _outgoing(message: RoutedMessage, platform: Platform, url: str) -> OutgoingR
         headers.CORRELATION_ID: message.correlation_id or message.request_id,
     }
     if not platform.switches.omit_routing_headers:
-        sent |= _routing(message.to, message.sender)
+        sent |= headers.routing_headers(to=message.to, sender=message.sender)
     return OutgoingRequest(message.method, url, sent, message.body)
-
-
-@lru_cache(maxsize=4096)
-def _routing(to: PartyId, sender: PartyId) -> Mapping[str, str]:
-    """The same for every message between the two."""
-    return MappingProxyType(headers.routing_headers(to=to, sender=sender))
 
 
 def _endpoint_url(message: RoutedMessage, platform: Platform) -> str | None:

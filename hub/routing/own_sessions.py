@@ -32,7 +32,10 @@ class OwnSessions:
             return
         session = (receiver, folded(session_id))
         own = {str(party) for party in caller.platform.party_ids}
-        if own.isdisjoint(self._told.get(session, ())) and own.isdisjoint(await self._find(session) or own):
+        told = self._told.get(session, frozenset())
+        if own.isdisjoint(told):
+            told = await self._find(session)
+        if told and own.isdisjoint(told):
             raise InvalidParameters(
                 "`session_id` is no session of yours; stop and steer those of your own drivers only."
             )
