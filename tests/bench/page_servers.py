@@ -11,7 +11,7 @@ import uvloop
 from fastapi import Depends, FastAPI, Header, Query, Response
 from pydantic import BaseModel
 from sqlalchemy import func
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +19,7 @@ from hub.objects.tables import KeptObject
 from ocpi_modules import json
 from ocpi_modules.http.listener import running
 from ocpi_modules.locations.schemas import Location
+from tests.bench.processes import orm_engine
 from tests.bench.rounds import pin
 from tests.hub.network import network
 from tests.support.postgres import FreshDatabase
@@ -78,12 +79,7 @@ class Page(BaseModel):
 @contextlib.asynccontextmanager
 async def orm(dsn: str) -> AsyncIterator[int]:
     """What a FastAPI application usually is: header parameters, a session and a model for each row, response_model."""
-    connection = await asyncpg.connect(dsn)
-    params = connection._params
-    address = connection._addr
-    await connection.close()
-    arguments = {"host": str(address).rsplit("/", 1)[0], "user": params.user, "database": params.database}
-    engine = create_async_engine("postgresql+asyncpg://", connect_args=arguments, pool_size=4)
+    engine = await orm_engine(dsn, pool_size=4)
     sessions = async_sessionmaker(engine, class_=AsyncSession)
     app = FastAPI()
 

@@ -8,25 +8,17 @@ import asyncio
 import contextlib
 import random
 import re
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from ocpi_modules import headers as names
 from ocpi_modules import json
 from tests.bench import store
+from tests.bench.processes import Served, started
 from tests.bench.rounds import Line, cpu_seconds, interleaved, pin
 
 LOCATIONS, SECONDS, IN_FLIGHT = 10_000, 2.0, 8
 TOKEN = "hubC_MSP_token"
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Side:
-    process: subprocess.Popen[str]
-    port: int
 
 
 def run() -> Iterator[Line]:
@@ -42,7 +34,8 @@ def run() -> Iterator[Line]:
 async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
     async with store.filled(server, LOCATIONS) as fresh, contextlib.AsyncExitStack() as stack:
         sides = {
-            kind: await stack.enter_async_context(served(kind, fresh.app_dsn)) for kind in ("hub", "memory", "orm")
+            kind: await stack.enter_async_context(started("page_servers", kind, fresh.app_dsn))
+            for kind in ("hub", "memory", "orm")
         }
         return await interleaved(
             {
@@ -54,24 +47,7 @@ async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
         )
 
 
-@contextlib.asynccontextmanager
-async def served(kind: str, dsn: str) -> AsyncIterator[Side]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.page_servers", kind, dsn],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        line = await asyncio.to_thread(process.stdout.readline)
-        yield Side(process, int(line))
-    finally:
-        process.kill()
-        process.wait()
-
-
-async def pages_a_second(side: Side, only: int | None) -> float:
+async def pages_a_second(side: Served, only: int | None) -> float:
     """`only` is the one offset a server has, None for any."""
     before = cpu_seconds(side.process.pid)
     stop = asyncio.get_running_loop().time() + SECONDS

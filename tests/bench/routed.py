@@ -7,8 +7,6 @@ whole hub, its small body validated; the one of a `session` is validated, delive
 
 import asyncio
 import contextlib
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -17,6 +15,7 @@ from tests.bench import store
 from tests.bench.load import Loaded, load
 from tests.bench.messages import ANSWERS, MESSAGES
 from tests.bench.nginx import nginx
+from tests.bench.processes import started
 from tests.bench.rounds import Line, cpu_seconds, interleaved, pin
 from tests.support.postgres import fresh_database, migrate_hub_template
 
@@ -122,7 +121,8 @@ async def sides(server: store.EmbeddedPostgres, *kinds: str) -> AsyncIterator[di
         running = {"direct": Side(receiver.port)}
         for kind in kinds:
             arguments = ("routed_servers", kind, str(receiver.port), fresh.app_dsn)
-            running[kind] = await stack.enter_async_context(started(*arguments))
+            server_of = await stack.enter_async_context(started(*arguments))
+            running[kind] = Side(server_of.port, server_of.process.pid)
             if kind == "hub":
                 show_session(running[kind].port)
         other = stack.enter_context(nginx(receiver.port))
@@ -134,19 +134,3 @@ async def sides(server: store.EmbeddedPostgres, *kinds: str) -> AsyncIterator[di
 def show_session(port: int) -> None:
     """One PUT of the session whose preferences are sent: in the field the hub has seen it, and remembers whose it is."""
     load(port, 1, 0, MESSAGES["session"].requests(TOKENS["session"]), ANSWERS["session"])
-
-
-@contextlib.asynccontextmanager
-async def started(module: str, *arguments: str) -> AsyncIterator[Side]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"tests.bench.{module}", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        yield Side(int(await asyncio.to_thread(process.stdout.readline)), process.pid)
-    finally:
-        process.kill()
-        process.wait()

@@ -29,6 +29,7 @@ from hub.telemetry import configure_logs
 from ocpi_modules.http.client import OcpiClient, OutgoingRequest
 from ocpi_modules.http.listener import running
 from tests.bench.messages import CPO, EMSP
+from tests.bench.processes import hub_environment
 from tests.bench.rounds import pin
 from tests.hub.network import Partner, register
 
@@ -36,15 +37,7 @@ from tests.hub.network import Partner, register
 @contextlib.asynccontextmanager
 async def hub(receiver: int, dsn: str) -> AsyncIterator[int]:
     """The whole product: two platforms registered at the receiver, an agreement between their parties."""
-    settings = load(
-        {
-            "HUB_COUNTRY_CODE": "NL",
-            "HUB_PARTY_ID": "HUB",
-            "HUB_DATABASE_URL": dsn,
-            "HUB_SECRET_KEY": base64.b64encode(b"k" * 32).decode(),
-            "HUB_ALLOW_INSECURE": "true",
-        }
-    )
+    settings = load(hub_environment(dsn))
     database = Database(await open_pool(dsn, max_size=1, application_name="bench"))
     async with database.transaction() as connection:
         await agreements.put_agreements(connection, [agreements.Agreement(CPO, EMSP, Terms())])

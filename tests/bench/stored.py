@@ -10,8 +10,7 @@ the side and PostgreSQL used.
 import asyncio
 import contextlib
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -25,6 +24,7 @@ from ocpi_modules import headers as names
 from tests.bench import store
 from tests.bench.load import load
 from tests.bench.messages import CPO
+from tests.bench.processes import started
 from tests.bench.rounds import Line, cpu_seconds, interleaved, pin
 from tests.bench.stored_servers import IN_FLIGHT, LOCATIONS, NOW, TOKEN, Pushes
 
@@ -101,10 +101,10 @@ def run() -> Iterator[Line]:
 
 async def measure(server: EmbeddedPostgres) -> tuple[dict[str, float], dict[str, float]]:
     async with store.filled(server, LOCATIONS) as fresh, contextlib.AsyncExitStack() as stack:
-        sides = {
-            name: await stack.enter_async_context(started(name, fresh.app_dsn, server))
-            for name in ("hub", "bare", "orm")
-        }
+        sides = {}
+        for name in ("hub", "bare", "orm"):
+            served = await stack.enter_async_context(started("stored_servers", name, fresh.app_dsn))
+            sides[name] = Side(name, served.process, served.port, server)
         rates = await interleaved({name: side.round for name, side in sides.items()}, ROUNDS)
         await _check(fresh.admin_dsn, sides["hub"].pushes.made)
     return rates, {name: median(side.per_cpu_second[1:]) for name, side in sides.items()}
@@ -115,19 +115,3 @@ async def _check(dsn: str, pushed: int) -> None:
     connection = await asyncpg.connect(dsn)
     assert await connection.fetchval("SELECT count(*) FROM change_log") == pushed
     await connection.close()
-
-
-@contextlib.asynccontextmanager
-async def started(name: str, dsn: str, server: EmbeddedPostgres) -> AsyncIterator[Side]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.stored_servers", name, dsn],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        yield Side(name, process, int(await asyncio.to_thread(process.stdout.readline)), server)
-    finally:
-        process.kill()
-        process.wait()

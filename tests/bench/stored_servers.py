@@ -6,7 +6,6 @@ the hub's own table.
 """
 
 import asyncio
-import base64
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +14,7 @@ from time import perf_counter
 
 import asyncpg
 import uvloop
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from hub.app import POOL_SIZE, running_hub
@@ -26,6 +25,7 @@ from hub.telemetry import configure_logs
 from ocpi_modules.http.listener import running
 from tests.bench import store
 from tests.bench.messages import CPO
+from tests.bench.processes import hub_environment, orm_engine
 from tests.bench.rounds import pin
 from tests.hub.network import Partner, register
 from tests.support import objects
@@ -65,15 +65,7 @@ class Pushes:
 @contextlib.asynccontextmanager
 async def hub(dsn: str) -> AsyncIterator[int]:
     """The whole product; its one partner is the CPO."""
-    settings = load(
-        {
-            "HUB_COUNTRY_CODE": "NL",
-            "HUB_PARTY_ID": "HUB",
-            "HUB_DATABASE_URL": dsn,
-            "HUB_SECRET_KEY": base64.b64encode(b"k" * 32).decode(),
-            "HUB_ALLOW_INSECURE": "true",
-        }
-    )
+    settings = load(hub_environment(dsn))
     database = Database(await open_pool(dsn, max_size=1, application_name="bench"))
     await register(database, settings.keys, Partner(CPO, "CPO"))
     await database.close()
@@ -99,7 +91,7 @@ async def bare(dsn: str) -> AsyncIterator[Callable[[Push], Awaitable[None]]]:
 
 @contextlib.asynccontextmanager
 async def orm(dsn: str) -> AsyncIterator[Callable[[Push], Awaitable[None]]]:
-    engine = await _engine(dsn)
+    engine = await orm_engine(dsn, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=30)
     sessions = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
 
     async def get_and_commit(push: Push) -> None:
@@ -114,16 +106,6 @@ async def orm(dsn: str) -> AsyncIterator[Callable[[Push], Awaitable[None]]]:
 
     yield get_and_commit
     await engine.dispose()
-
-
-async def _engine(dsn: str) -> AsyncEngine:
-    connection = await asyncpg.connect(dsn)
-    params, address = connection._params, connection._addr
-    await connection.close()
-    arguments = {"host": str(address).rsplit("/", 1)[0], "user": params.user, "database": params.database}
-    return create_async_engine(
-        "postgresql+asyncpg://", connect_args=arguments, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=30
-    )
 
 
 async def stored(write: Callable[[Push], Awaitable[None]], pushes: Pushes, seconds: float) -> int:

@@ -5,7 +5,6 @@ time of every process that serves. What each carries is counted in connections: 
 """
 
 import asyncio
-import base64
 import contextlib
 import os
 import socket
@@ -24,14 +23,14 @@ from ocpi_modules.secrets import Keys
 from tests.bench import store
 from tests.bench.load import load
 from tests.bench.messages import ANSWERS, CPO, EMSP, MESSAGES
+from tests.bench.processes import SECRET, hub_environment, started
 from tests.bench.rounds import Line, cpu_seconds, interleaved, pin
-from tests.bench.routed import TOKENS, show_session, started
+from tests.bench.routed import TOKENS, show_session
 from tests.hub.network import Partner, register
 from tests.support.postgres import fresh_database, migrate_hub_template
 
 SECONDS, ROUNDS = 2.0, 3
 IN_FLIGHT, CONNECTIONS = 64, 256
-SECRET = b"k" * 32
 
 
 def run() -> Iterator[Line]:
@@ -133,12 +132,7 @@ async def _serving(dsn: str, workers: int, log: IO[bytes]) -> AsyncIterator[Serv
 
 
 def _settings(dsn: str, port: int) -> dict[str, str]:
-    return {
-        "HUB_COUNTRY_CODE": "NL",
-        "HUB_PARTY_ID": "HUB",
-        "HUB_DATABASE_URL": dsn,
-        "HUB_SECRET_KEY": base64.b64encode(SECRET).decode(),
-        "HUB_ALLOW_INSECURE": "true",
+    return hub_environment(dsn) | {
         "HUB_HOST": "127.0.0.1",
         "HUB_PORT": str(port),
         "HUB_ADMIN_PORT": str(_free_port()),
