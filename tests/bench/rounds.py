@@ -7,6 +7,10 @@ from statistics import median
 from typing import TypeVar
 
 ROUNDS = 5
+_CORES = "BENCH_CORES"
+if hasattr(os, "sched_getaffinity"):
+    os.environ.setdefault(_CORES, ",".join(map(str, sorted(os.sched_getaffinity(0)))))
+"""What there was before anything was pinned: told to the processes started from here, which inherit their starter's one core."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ async def interleaved(sides: Mapping[Side, Callable[[], Awaitable[float]]], roun
 def pin(core: int, pid: int = 0) -> None:
     """Keep a process, and what it starts from now on, on one core, where the machine has several."""
     if hasattr(os, "sched_setaffinity"):
-        allowed = sorted(os.sched_getaffinity(0 if pid == 0 else pid) | os.sched_getaffinity(os.getppid()))
-        os.sched_setaffinity(pid, {allowed[core % len(allowed)]})
+        cores = os.environ[_CORES].split(",")
+        os.sched_setaffinity(pid, {int(cores[core % len(cores)])})
 
 
 def cpu_seconds(pid: int) -> float:
