@@ -6,13 +6,13 @@ A worker (see workers.py) does the same on sockets it inherited, and also ends w
 import asyncio
 import contextlib
 import errno
-import gc
 import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from hub import garbage
 from hub.app import Hub, running_hub
 from hub.settings import Settings
 from ocpi_modules.http.listener import BACKLOG, Listener, bind, shared_sockets
@@ -110,9 +110,8 @@ def _listeners(hub: Hub, settings: Settings, sockets: Sockets) -> list[Listener]
 
 
 async def _serve(listeners: list[Listener], started: Callable[[], None]) -> None:
-    """Until one of them ends; then the others are stopped too. What was made so far is not looked at for garbage again."""
-    gc.collect()
-    gc.freeze()
+    """Until one of them ends; then the others are stopped too."""
+    garbage.settle()
     serving = [asyncio.create_task(listener.serve()) for listener in listeners]
     announcing = asyncio.create_task(_announce(listeners, started))
     try:

@@ -6,7 +6,6 @@ durable side commits every change (object and log row), decides who gets it, rea
 
 import asyncio
 import contextlib
-import gc
 import json
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 import uvloop
 
+from hub import garbage
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
 from hub.db.engine import Database, open_pool
 from hub.delivery.audience import Audience
@@ -131,7 +131,7 @@ async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
             OcpiClient(allow_insecure=True, idle_seconds=KEPT_SECONDS) as client,
             hub(fresh.app_dsn, DoorOut(client), ports) as built,
         ):
-            gc.freeze()  # as `ocpi-hub serve` does
+            garbage.settle()  # as `ocpi-hub serve` does
             requests = [[request_for(port, number) for number in range(CHANGES)] for port in ports]
             return await interleaved(
                 {

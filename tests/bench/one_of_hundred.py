@@ -7,13 +7,13 @@ answer, with changes that come one after the other.
 
 import asyncio
 import contextlib
-import gc
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from time import perf_counter
 
 import uvloop
 
+from hub import garbage
 from hub.delivery.outcome import Delivered, Outcome
 from hub.delivery.send import Deadlines, DoorOut, RoutedMessage
 from hub.parties.platforms import Platform
@@ -98,7 +98,7 @@ async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
         everybody = await side(ports[OTHERS], OTHERS + 1)
         one_dead = await side(dead.getsockname()[1], OTHERS)
         one_slow = await side(slow, OTHERS)
-        gc.freeze()  # as `ocpi-hub serve` does
+        garbage.settle()  # as `ocpi-hub serve` does
         rates: dict[str, Callable[[], Awaitable[float]]] = {"all": everybody.rate, "dead": one_dead.rate}
         times: dict[str, Callable[[], Awaitable[float]]] = {"p99": everybody.p99, "p99 slow": one_slow.p99}
         return await interleaved(rates, ROUNDS) | await interleaved(times, ROUNDS_OF_TIME)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from hub import garbage
 from hub.objects.tables import KeptObject
 from ocpi_modules import json
 from ocpi_modules.http.listener import running
@@ -114,6 +115,7 @@ async def orm(dsn: str) -> AsyncIterator[int]:
 
 async def main(kind: str, dsn: str) -> None:
     async with {"hub": hub, "memory": memory, "orm": orm}[kind](dsn) as port:
+        garbage.settle()  # as `ocpi-hub serve` does
         print(port, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

@@ -7,7 +7,6 @@ written with FastAPI and httpx.
 import asyncio
 import base64
 import contextlib
-import gc
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from hub import garbage
 from hub.agreements import repository as agreements
 from hub.agreements.policy import Terms
 from hub.app import running_hub
@@ -138,8 +138,7 @@ async def main(kind: str, receiver: str, dsn: str) -> None:
     configure_logs()
     sides = {"hub": hub, "null": null, "plain": plain}
     async with sides[kind](int(receiver), dsn) as port:
-        gc.collect()
-        gc.freeze()  # as `ocpi-hub serve` does
+        garbage.settle()  # as `ocpi-hub serve` does
         print(port, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
