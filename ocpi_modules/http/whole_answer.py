@@ -1,13 +1,23 @@
 """An answer that is complete leaves in one write, its head and its body together; anything else goes uvicorn's way."""
 
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
 Message = MutableMapping[str, Any]
 _CLOSE = (b"connection", b"close")
 _WITHOUT_BODY = (204, 304)
+
+
+class _Names(NamedTuple):
+    """What follows from the names of an answer's headers alone; most answers of a server have the same."""
+
+    lines: bytes
+    """A line for each, with room for its value."""
+    length: int
+    """Which of them is Content-Length; -1 where the answer is left to uvicorn."""
 
 
 class WholeAnswer:
@@ -68,16 +78,26 @@ class WholeAnswer:
 
 
 def _has_length(start: Message) -> bool:
-    names = [name for name, _ in start.get("headers", ())]
-    return b"content-length" in names and b"connection" not in names and b"transfer-encoding" not in names
+    return _names(tuple([name for name, _ in start.get("headers", ())])).length >= 0
 
 
 def _head(start: Message, length: int) -> bytes:
     """The status line and headers. Raises RuntimeError for what would break the answer apart (F-40), as uvicorn does."""
-    names, values = zip(*start["headers"], strict=True)
-    if HEADER_RE.search(b"".join(names)) or HEADER_VALUE_RE.search(b"".join(values)):
+    pairs, values = zip(*start["headers"], strict=True)
+    names = _names(pairs)
+    if HEADER_VALUE_RE.search(b"".join(values)):
         raise RuntimeError("a header of the answer holds characters no header may hold")
-    said = values[names.index(b"content-length")]
+    said = values[names.length]
     if int(said) != length:
         raise RuntimeError(f"the answer has {length} bytes and says {said.decode('latin-1')}")
-    return STATUS_LINE[start["status"]] + b"".join([b"%b: %b\r\n" % header for header in start["headers"]])
+    return STATUS_LINE[start["status"]] + names.lines % values
+
+
+@lru_cache(256)
+def _names(names: tuple[bytes, ...]) -> _Names:
+    """Raises RuntimeError for a name that would break the answer apart."""
+    if HEADER_RE.search(b"".join(names)):
+        raise RuntimeError("the name of a header of the answer holds characters no header may hold")
+    whole = b"content-length" in names and b"connection" not in names and b"transfer-encoding" not in names
+    lines = b"".join([name.replace(b"%", b"%%") + b": %b\r\n" for name in names])
+    return _Names(lines, names.index(b"content-length") if whole else -1)
