@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
 
@@ -25,18 +25,20 @@ _JSON = re.compile(r"application/json\s*(;.*)?", re.IGNORECASE | re.DOTALL)
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 
 
-def read_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def read_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name (X-22), the first of each. Raises InvalidParameters (HTTP 400) when a header that names
     the caller, the route, the message or the body stands twice (F-40, S-10)."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
+    return headers if len(headers) == len(pairs) else _read_repeated(pairs)
+
+
+def _read_repeated(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
-    headers = dict(decoded)
-    if len(headers) != len(decoded):
-        names_given = Counter(name for name, _ in decoded)
-        for name in _ONCE:
-            if names_given[name] > 1:
-                raise InvalidParameters(f"The header {name} stands twice; send it once.", http_status=400)
-        return dict(reversed(decoded))
-    return headers
+    names_given = Counter(name for name, _ in decoded)
+    for name in _ONCE:
+        if names_given[name] > 1:
+            raise InvalidParameters(f"The header {name} stands twice; send it once.", http_status=400)
+    return dict(reversed(decoded))
 
 
 def message_id(headers: dict[str, str], name: str) -> str:

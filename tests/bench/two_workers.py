@@ -29,7 +29,7 @@ from tests.bench.routed import TOKENS, show_session
 from tests.hub.network import Partner, register
 from tests.support.postgres import fresh_database, migrate_hub_template
 
-SECONDS, ROUNDS = 2.0, 3
+SECONDS, ROUNDS = 2.0, 7
 IN_FLIGHT, CONNECTIONS = 64, 256
 
 
