@@ -12,17 +12,19 @@ from hub.objects.repository import ObjectKey
 
 
 async def add_destinations(connection: Any) -> None:
-    """A cursor for each registered party that has none; it begins with what changed since its platform registered.
+    """A cursor for each registered party that has none; it begins with what changed since its platform registered, and before
+    that with what may have been committed since: a row tells when its transaction began, which lasts a few seconds at most.
 
     Rows above the oldest running transaction may come from another cluster, and would put the cursor where nothing is ever read.
+    Its epochs begin above those of any lease the party had before it left, each of which took a transaction (Q-12, Q-14).
     """
     await connection.execute(
-        "INSERT INTO destination (party, platform_id, system_identifier, cursor_xid, cursor_seq) "
-        "SELECT claim.country_code || '*' || claim.party_id, platform.platform_id, "
+        "INSERT INTO destination (party, platform_id, epoch, system_identifier, cursor_xid, cursor_seq) "
+        "SELECT claim.country_code || '*' || claim.party_id, platform.platform_id, pg_current_xact_id()::text::bigint, "
         "(SELECT system_identifier FROM pg_control_system()), "
         "coalesce(first.xid, pg_snapshot_xmin(pg_current_snapshot())), coalesce(first.seq - 1, 0) "
         "FROM party_claim AS claim JOIN platform USING (platform_id) LEFT JOIN LATERAL ("
-        "SELECT xid, seq FROM change_log WHERE changed_at >= platform.registered_at "
+        "SELECT xid, seq FROM change_log WHERE changed_at >= platform.registered_at - interval '15 seconds' "
         "AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq LIMIT 1) AS first ON true "
         "WHERE platform.state = 'REGISTERED' AND EXISTS (SELECT FROM party WHERE party.state = 'REGISTERED' "
         "AND (party.country_code, party.party_id) = (claim.country_code, claim.party_id)) "

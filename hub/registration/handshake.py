@@ -25,6 +25,7 @@ import structlog
 from pydantic import SecretStr
 
 from hub.db.engine import Database, DatabaseAway
+from hub.delivery.repository import drop_destinations
 from hub.parties import announced_repository as announced
 from hub.parties import repository
 from hub.parties.directory import Directory
@@ -360,12 +361,13 @@ class Registration:
                 )
 
     async def _end(self, platform_id: UUID) -> None:
-        """No token works in either direction, every party is SUSPENDED; in one transaction."""
+        """No token works in either direction, every party is SUSPENDED, nothing is owed to it; in one transaction (Q-14)."""
         try:
             async with self._database.transaction() as connection:
                 await repository.forget_outgoing_token(connection, platform_id)
                 await repository.drop_tokens(connection, platform_id)
                 await repository.suspend_parties(connection, platform_id)
+                await drop_destinations(connection)
                 await repository.touch(connection, platform_id)
                 await announced.announce(connection, platform_id, self._clock())
             await self._directory.refresh()

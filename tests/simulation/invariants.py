@@ -52,8 +52,10 @@ class Judge:
         platform = self.audience.platform_of(receiver.party)
         if platform is None or not self.audience.includes(receiver.party, platform, key):
             self.violated("nothing to somebody not entitled", f"{key} to {receiver.party}")
-        held = self.database.destinations[receiver.party]
-        if isinstance(sender, UUID) and (held.holder != sender or held.lease_until <= self.clock()):
+        held = self.database.destinations.get(receiver.party)
+        if held is None:
+            self.violated("nothing to somebody who left", f"{key} to {receiver.party}")
+        elif isinstance(sender, UUID) and (held.holder != sender or held.lease_until <= self.clock()):
             self.violated("only the holder of a lease sends", f"{key} to {receiver.party}")
 
     def seen(self, receiver: Receiver, key: ObjectKey, message: RoutedMessage, *, took: bool) -> int:

@@ -184,6 +184,7 @@ class MemoryDatabase:
             if held.holder is None or held.lease_until < now:
                 held.holder, held.lease_until, held.epoch = worker, now + seconds, held.epoch + 1
                 leases.append(self._lease(held, now))
+        self.next_xid += 1
         return leases
 
     def _lease(self, held: Held, now: float) -> Lease:
@@ -199,6 +200,16 @@ class MemoryDatabase:
         )
         wait = None if held.next_attempt is None else held.next_attempt - now
         return Lease(destination, held.system == self.system, wait)
+
+    def leave(self, party: PartyId) -> None:
+        """What DELETE credentials does."""
+        del self.destinations[party]
+        self.debts = {names: debt for names, debt in self.debts.items() if names[0] != party}
+
+    def join(self, party: PartyId, platform_id: UUID, cursor: Position) -> None:
+        """What a registration leads to, in a transaction of its own."""
+        self.destinations[party] = Held(party, platform_id, cursor, self.system, epoch=self.next_xid)
+        self.next_xid += 1
 
     def under_lease(self, destination: Destination | Given) -> Held | None:
         held = self.destinations.get(destination.party)
@@ -384,7 +395,8 @@ class MemoryStore:
 
     async def seconds_failing(self, destination: Destination) -> float:
         def effect() -> float:
-            since = self.database.destinations[destination.party].failing_since
+            held = self.database.destinations.get(destination.party)
+            since = held.failing_since if held else None
             return 0.0 if since is None else self.database.clock() - since
 
         return await self._do(effect)

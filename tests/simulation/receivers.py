@@ -13,7 +13,7 @@ from hub.delivery.send import RoutedMessage
 from hub.objects.repository import ObjectKey
 from hub.parties.platforms import Platform
 from ocpi_modules.message import PartyId
-from ocpi_modules.spec import Method
+from ocpi_modules.spec import Method, Role
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Judge
@@ -61,6 +61,7 @@ class Receiver:
 
     platform: Platform
     party: PartyId
+    role: Role = Role.EMSP
     moods: list[tuple[float, str]] = field(default_factory=lambda: [(0.0, "healthy")])
     grudge: str = ""
     """The object key it refuses or stumbles over."""

@@ -15,7 +15,7 @@ from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy, Terms
 from hub.db.engine import DatabaseAway
 from hub.delivery.audience import Audience
 from hub.delivery.destinations import Destination, Fresh
-from hub.delivery.store import Standing
+from hub.delivery.store import LEASE_SECONDS, Standing
 from hub.delivery.worker import DeliveryWorker
 from hub.objects.changelog import Position
 from hub.objects.repository import ObjectKey
@@ -45,13 +45,15 @@ class Directory:
 
     def __init__(self) -> None:
         self.platforms: dict[PartyId, Platform] = {}
+        self._added = 0
 
     def known_platform_of(self, party: PartyId) -> Platform | None:
         return self.platforms.get(party)
 
     def add(self, party: PartyId, role: Role, **switches: Any) -> Platform:
+        self._added += 1
         platform = Platform(
-            UUID(int=len(self.platforms) + 1),
+            UUID(int=self._added),
             str(party),
             PlatformState.REGISTERED,
             endpoints=ENDPOINTS,
@@ -62,9 +64,15 @@ class Directory:
         self.platforms[party] = platform
         return platform
 
+    def leave(self, party: PartyId) -> None:
+        known = self.platforms[party]
+        self.platforms[party] = replace(
+            known, state=PlatformState.UNREGISTERED, parties=(), revision=known.revision + 1
+        )
+
     def connect(self, party: PartyId, connection: Connection) -> None:
         known = self.platforms[party]
-        if known.connection is not connection:
+        if known.registered and known.connection is not connection:
             self.platforms[party] = replace(known, connection=connection, revision=known.revision + 1)
 
 
@@ -144,6 +152,8 @@ class World:
         self.loop = asyncio.get_running_loop()
         self.calm = False
         self.database_away_until = 0.0
+        self.gone: dict[PartyId, float] = {}
+        """Who unregistered, and when."""
         crowd = seed % CROWDED == 0
         count = receivers or (300 if crowd else self.chance.choice((2, 4, 8, 16)))
         self.objects = 3 if crowd else self.chance.randint(2, 12)
@@ -171,11 +181,13 @@ class World:
 
     # The scenery
 
+    def _register(self, party: PartyId, role: Role) -> Platform:
+        switches = {name: value for name, value in SWITCHES if self.chance.random() < 0.05}
+        return self.directory.add(party, role, **switches)
+
     def _join(self, party: PartyId, role: Role) -> None:
-        chance = self.chance
-        switches = {name: value for name, value in SWITCHES if chance.random() < 0.05}
-        platform = self.directory.add(party, role, **switches)
-        receiver = Receiver(platform, party, grudge=f"O{self.chance.randrange(self.objects)}")
+        platform = self._register(party, role)
+        receiver = Receiver(platform, party, role, grudge=f"O{self.chance.randrange(self.objects)}")
         receiver.moods = list(self._moods())
         self.receivers[party] = receiver
         self.database.destinations[party] = Held(party, platform.id, Position(0, 0), 1)
@@ -259,17 +271,21 @@ class World:
 
     def _missed_session(self, own: Transaction) -> None:
         """A push to one party that nobody took: its latest state is owed."""
-        party = self.chance.choice([one for one in self.receivers if one not in self.owners])
+        party = self.chance.choice([one for one in self.database.destinations if one not in self.owners])
         key = ObjectKey(self.owners[0], ModuleID.sessions, "S1", str(party))
         version = self.database.write(own, key, lambda number: body(key, "S1", number))
         if version is not None:
             due = self.loop.time()
-            own.then.append(
-                lambda: self.database.debts.__setitem__((party, key), Debt(version, 0, due, "It was not there."))
-            )
+            debt = Debt(version, 0, due, "It was not there.")
+            own.then.append(lambda: self._owe(party, key, debt))
+
+    def _owe(self, party: PartyId, key: ObjectKey, debt: Debt) -> None:
+        if party in self.database.destinations:
+            self.database.debts[party, key] = debt
 
     async def _trouble(self) -> None:
-        """Restarts of the dead, outages of the database, agreements that end, a log that is dropped, operators who pause."""
+        """Restarts of the dead, outages of the database, agreements that end, a log that is dropped, operators who pause, parties
+        that leave and come back."""
         chance = self.chance
         while True:
             await asyncio.sleep(0.5)
@@ -284,13 +300,39 @@ class World:
             if self.faults(0.02):
                 self.database.drop_log(chance.randint(1, 40))
             if self.faults(0.04):
-                self.database.pause(chance.choice(list(self.receivers)))
+                self.database.pause(chance.choice(list(self.database.destinations)))
+            self._come_and_go()
+
+    def _come_and_go(self) -> None:
+        if len(self.database.destinations) > len(self.owners) + 1 and self.faults(0.03):
+            self._leave(self.chance.choice(list(self.database.destinations)))
+        for party, since in list(self.gone.items()):
+            if self.loop.time() > since + LEASE_SECONDS:
+                self._come_back(party)
+
+    def _leave(self, party: PartyId) -> None:
+        self.directory.leave(party)
+        self.database.leave(party)
+        self.gone[party] = self.loop.time()
+        self.judge.unsteady |= {(party, other) for other in self.receivers}
+
+    def _come_back(self, party: PartyId) -> None:
+        """It reads everything there is at that moment, as a party must that registers, and hears what follows."""
+        del self.gone[party]
+        receiver = self.receivers[party]
+        receiver.platform = self._register(party, receiver.role)
+        self.database.join(party, receiver.platform.id, Position(self.database.oldest_running, 0))
+        receiver.held |= {
+            key: (state.version, state.deleted)
+            for key, (state, _) in self.database.objects.items()
+            if key.audience in ("*", str(party))
+        }
 
     def _connections(self) -> None:
         """HubClientInfo, in short: who is down is noticed, and who is back as well; some call us themselves."""
         now, chance = self.loop.time(), self.chance
         for party, receiver in self.receivers.items():
-            if chance.random() > 0.4:
+            if chance.random() > 0.4 or party not in self.database.destinations:
                 continue
             if receiver.mood(now) == "down":
                 self.directory.connect(party, Connection.OFFLINE)
@@ -314,6 +356,8 @@ class World:
         for process in self.processes:
             process.still_until = 0.0
         await asyncio.sleep(2.0)
+        while self.gone:
+            await asyncio.sleep(1.0)
         for party, receiver in self.receivers.items():
             self.directory.connect(party, Connection.CONNECTED)
             self.database.retry(party)

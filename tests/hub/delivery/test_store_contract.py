@@ -44,6 +44,8 @@ class Setting(Protocol):
 
     async def time_passes(self) -> None: ...
 
+    async def leaves_and_comes_back(self, party: PartyId) -> None: ...
+
 
 class InMemory:
     def __init__(self) -> None:
@@ -71,6 +73,10 @@ class InMemory:
 
     async def time_passes(self) -> None:
         self.now += 100_000.0
+
+    async def leaves_and_comes_back(self, party: PartyId) -> None:
+        self.database.leave(party)
+        self.database.join(party, uuid4(), START)
 
 
 @dataclass
@@ -111,6 +117,13 @@ class InPostgres:
         for column in ("failing_since", "next_attempt_at"):
             await self.admin.execute(f"UPDATE destination SET {column} = {column} - interval '100000 s'")
         await self.admin.execute("UPDATE undelivered SET next_attempt_at = next_attempt_at - interval '100000 s'")
+
+    async def leaves_and_comes_back(self, party: PartyId) -> None:
+        for state in ("SUSPENDED", "REGISTERED"):
+            await self.admin.execute(
+                "UPDATE party SET state = $1 WHERE (country_code, party_id) = ($2, $3)", state, *party
+            )
+            await self.store.beat(ONE)
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -230,6 +243,18 @@ async def test_a_stale_holder_changes_nothing(here: Setting) -> None:
     await here.expire()
     after = await leased(here, ONE)
     assert (after.cursor, after.failures, after.noted) == (Position(50, 5), 0, False)
+
+
+@pytest.mark.rule("Q-12", "Q-14")
+async def test_who_left_and_came_back_shares_no_lease_with_its_former_holder(here: Setting) -> None:
+    former = await leased(here)
+    await here.leaves_and_comes_back(EMSP)
+    assert await here.store.renew([former]) == {}
+    holder = await leased(here, OTHER)
+    former.cursor = Position(10**12, 4)
+    assert await here.store.renew([former]) == {}
+    assert not await here.store.owe(former, Pending(key("A"), 1), 1, 5.0, "no")
+    assert EMSP in await here.store.renew([holder])
 
 
 @pytest.mark.rule("Q-12", "F-51")

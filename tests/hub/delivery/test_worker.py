@@ -314,6 +314,19 @@ async def test_who_registers_gets_what_changed_since(here: World) -> None:
         await until(lambda: pushed(newcomer))
 
 
+async def test_who_registers_gets_what_was_begun_before_and_committed_after(here: World) -> None:
+    await here.put("L1")
+    newcomer = await here.join("NEW", "EMSP")
+    async with here.net.database.transaction() as connection:
+        await connection.execute(
+            "UPDATE platform SET registered_at = (SELECT max(changed_at) FROM change_log) + interval '10 seconds' "
+            "WHERE platform_id = $1",
+            newcomer.platform_id,
+        )
+    async with here.delivering():
+        await until(lambda: pushed(newcomer))
+
+
 @pytest.mark.rule("F-51")
 async def test_a_cursor_of_another_cluster_leads_to_a_walk_through_everything(here: World) -> None:
     bodies = {f"L{number}": await here.put(f"L{number}") for number in range(5)}

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from hub.delivery.store import PostgresStore
 from hub.parties import changes
 from hub.parties.platforms import PartyState, PlatformState
 from ocpi_modules import envelope
@@ -161,6 +163,22 @@ async def test_after_delete_both_tokens_are_dead_and_the_parties_are_suspended(h
         assert not platform.serves(ABC)
         assert [item.announced for item in platform.parties] == ["SUSPENDED"]
         assert code(await party.register(hub.versions_url, await hub.invite(CPO))) == 1000
+
+
+@pytest.mark.rule("Q-14")
+async def test_delete_takes_the_cursor_with_it(hub: SmallHub) -> None:
+    store, worker = PostgresStore(hub.database), uuid4()
+
+    async def cursors() -> int:
+        async with hub.database.connection() as connection:
+            return int(await connection.fetchval("SELECT count(*) FROM destination"))
+
+    async with Party.running(CPO) as party:
+        await party.register(hub.versions_url, await hub.invite(CPO))
+        await store.beat(worker)
+        assert await cursors() == 1
+        assert code(await party.unregister()) == 1000
+        assert await cursors() == 0
 
 
 @pytest.mark.rule("C-40", "C-39", "R-33", "R-80", "R-81", "U-27", "U-28", "U-39")
