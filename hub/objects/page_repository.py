@@ -24,7 +24,7 @@ class Span(NamedTuple):
     date_to: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chunk:
     """Objects of one owner that stand together: the bodies joined by commas, and whether the owner has more behind them."""
 
@@ -85,7 +85,7 @@ class Spot(NamedTuple):
     start: Start
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counted:
     owner: str
     audience: str

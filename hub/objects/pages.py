@@ -7,7 +7,7 @@ that come in meanwhile push others back, never forward, so that it may show one 
 out, the total shrank, and the reader goes back by as many (X-37).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, NamedTuple, Protocol
@@ -48,7 +48,7 @@ class Key(NamedTuple):
     seq: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Asking:
     """Who asks for which page. `sees` is asked for every other owner, `others` and `own` whether it may ask for these at all.
 
@@ -64,7 +64,7 @@ class Asking:
     after: Key | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Found:
     """`next` is None on the last page."""
 
@@ -144,7 +144,7 @@ class Pages:
             self._remember(asking, shelves)
             if span:
                 shelves = await self._changed(connection, asking, shelves, span)
-            chunks, more = await self._chunks(connection, asking, shelves, span, {guess: guessed} if guessed else {})
+            chunks, more = await self._chunks(connection, asking, shelves, span, (guess, guessed))
         chunks = [chunk for chunk in chunks if chunk.count]
         following = Key(chunks[-1].owner, chunks[-1].last_seq) if more and chunks else None
         bodies = b",".join([chunk.bodies for chunk in chunks])
@@ -210,26 +210,30 @@ class Pages:
         asking: Asking,
         shelves: Sequence[Shelf],
         span: Span | None,
-        known: Mapping[Spot | None, Chunk],
+        known: tuple[Spot | None, Chunk | None],
     ) -> tuple[list[Chunk], bool]:
-        """The page, and whether there is another one; `known` is what was read already, as long as a whole page."""
+        """The page, and whether there is another one; `known` is what was read already, as long as a whole page, and where."""
+        guess, guessed = known
         missing, more = asking.page.limit, False
         chunks: list[Chunk] = []
         shelves, offset, seq = _entered(shelves, asking)
         while shelves and missing > 0:
             spot = None if span else self._spot(asking, shelves[0], offset, seq)
-            several = [] if span or offset or seq or spot in known else _several(shelves, missing)
-            if several:
+            right = guessed if spot == guess else None
+            several = [] if span or offset or seq or right else _several(shelves, missing)
+            if right:
+                found = [right]
+            elif several:
                 places = [(shelf.owner, shelf.audience) for shelf in several]
                 found = await repository.first_chunks(connection, asking.module, places, missing)
             elif span:
                 found = [await self._of_span(connection, asking, shelves[0], span, (offset, seq), missing)]
             else:
                 spot = spot or await self._asked(connection, asking, shelves[0], offset)
-                found = [known.get(spot) or await repository.chunk(connection, spot, missing)]
+                found = [await repository.chunk(connection, spot, missing)]
             chunks += found
             missing -= sum([chunk.count for chunk in found])
-            known = {}
+            guessed = None
             more = any(chunk.more for chunk in found)
             shelves, offset, seq = shelves[len(several) or 1 :], 0, 0
         return chunks, more or bool(shelves)

@@ -136,7 +136,7 @@ class GetAllRoute:
         if given is None:
             return None
         try:
-            sealed = base64.urlsafe_b64decode(given)
+            sealed = base64.urlsafe_b64decode(given + "==")
             text = secrets.open_sealed(self._keys, sealed, owner=str(viewer), purpose=f"{_PURPOSE} {request.module}")
         except (CannotOpen, binascii.Error, ValueError):
             raise InvalidParameters(
@@ -150,7 +150,7 @@ class GetAllRoute:
             return None
         text, purpose = f"{found.next.owner} {found.next.seq}", f"{_PURPOSE} {request.module}"
         sealed = secrets.seal(self._keys, text, owner=str(asking.viewer), purpose=purpose)
-        key = base64.urlsafe_b64encode(sealed).decode()
+        key = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()  # a `=` would have to be percent-encoded
         url = endpoint_url(self._public_url, request.module, InterfaceRole.SENDER, request.version)
         offset = asking.page.offset + found.count
         return paging.link_header(url, asking.page, offset=offset, extra=[(LINK_AFTER, key)])
