@@ -85,11 +85,10 @@ class Spot(NamedTuple):
     start: Start
 
 
-@dataclass(slots=True)
-class Counted:
+class Counted(NamedTuple):
     owner: str
     audience: str
-    count: int
+    kept: int
     listed: int
 
 
