@@ -119,14 +119,13 @@ class GetAllRoute:
 
     def _sees(self, request: OcpiRequest, own_roles: frozenset[Role], viewer: PartyId) -> Callable[[PartyId], bool]:
         module = request.module
+        readable = roles.callees(own_roles, module, InterfaceRole.SENDER)
 
         def sees(owner: PartyId) -> bool:
             platform = self._directory.known_platform_of(owner)
-            if platform is None or not platform.serves(owner):
+            if platform is None or not platform.serves(owner) or readable.isdisjoint(platform.roles_of(owner)):
                 return False
-            theirs = platform.roles_of(owner)
-            reads = roles.may_exchange(own_roles, module, InterfaceRole.SENDER, theirs)
-            return reads and self._policy.allows(viewer, owner, module)
+            return self._policy.allows(viewer, owner, module)
 
         return sees
 
