@@ -99,7 +99,7 @@ class Database:
 
 class _AtHand:
     """Takes connections from a pool and keeps those that come back at hand for a moment: asyncpg's own way of giving one back
-    and taking it again is a third of reading a row.
+    and taking it again is half the work of reading a row.
 
     They go back to the pool within KEPT_SECONDS, which then minds how long they are idle and how much they were used.
     """
