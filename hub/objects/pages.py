@@ -173,8 +173,8 @@ class Pages:
         self, connection: Any, asking: Asking, guess: Spot | None
     ) -> tuple[list[Counted], Chunk | None]:
         viewer = str(asking.viewer)
-        audiences = [viewer] if asking.module in FOR_ONE_PARTY else [EVERYBODY, viewer]
-        seen, own = audiences if asking.others else [], viewer if asking.own else ""
+        audiences = (viewer, viewer) if asking.module in FOR_ONE_PARTY else (EVERYBODY, viewer)
+        seen, own = audiences if asking.others else ("", ""), viewer if asking.own else ""
         if guess is None:
             return await repository.counters(connection, asking.module, seen, own), None
         return await repository.counters_and_chunk(connection, seen, own, guess, asking.page.limit)
