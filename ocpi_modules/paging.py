@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote
 
 from ocpi_modules.headers import LIMIT, LINK, TOTAL_COUNT
 from ocpi_modules.spec import PAGING
@@ -16,7 +16,7 @@ MAXIMUM_PARAMETERS = 100
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class PageRequest:
     """What a client asked for, counted in objects.
 
@@ -38,7 +38,7 @@ def parse(query: str, *, cap: int) -> PageRequest:
     Raises InvalidParameters (2001) that names the parameter (X-47). A `+` that became a space is accepted in dates (G-10).
     """
     values = _values(query)
-    dates = tuple((name, _repaired(values[name])) for name in ("date_from", "date_to") if name in values)
+    dates = tuple([(name, _repaired(values[name])) for name in ("date_from", "date_to") if name in values])
     instants = {name: _instant(name, text) for name, text in dates}
     limit = _number("limit", values["limit"], least=1) if "limit" in values else cap
     offset = _number("offset", values["offset"], least=0) if "offset" in values else 0
@@ -50,8 +50,8 @@ def link_header(url: str, page: PageRequest, *, offset: int, extra: Iterable[tup
 
     `url` is the absolute public URL of the list without a query; `extra` are parameters of our own, which clients carry along.
     """
-    parameters = [*page.filters, ("offset", str(offset)), ("limit", str(page.limit)), *extra]
-    return f'<{url}?{urlencode(parameters, quote_via=quote, safe=":")}>; rel="next"'
+    parameters = [*_quoted(page.filters), f"offset={offset}", f"limit={page.limit}", *_quoted(extra)]
+    return f'<{url}?{"&".join(parameters)}>; rel="next"'
 
 
 def headers(page: PageRequest, *, total: int, link: str | None = None) -> dict[str, str]:
@@ -84,6 +84,10 @@ def _until_next_link(text: str) -> tuple[list[tuple[str, str]], str]:
             break
     pairs = (part.partition("=") for part in text[:end].split(";"))
     return [(name.strip(), value.strip().strip('"')) for name, _, value in pairs], text[end:]
+
+
+def _quoted(parameters: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{name}={quote(value, safe=':')}" for name, value in parameters]
 
 
 def _values(query: str) -> dict[str, str]:

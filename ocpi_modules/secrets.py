@@ -9,6 +9,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -30,6 +31,11 @@ class Keys:
     mac: tuple[bytes, ...] = field(repr=False)
     seal: tuple[bytes, ...] = field(repr=False)
     pseudonym: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def ciphers(self) -> tuple[AESGCM, ...]:
+        """Of the keys to seal."""
+        return tuple(AESGCM(key) for key in self.seal)
 
     @classmethod
     def derived_from(cls, *secret_keys: bytes) -> "Keys":
@@ -74,18 +80,18 @@ def pseudonym(key: bytes, text: str) -> str:
 def seal(keys: Keys, text: str, *, owner: str, purpose: str) -> bytes:
     """AES-256-GCM with the newest key; only the same owner and purpose can open it."""
     nonce = secrets.token_bytes(_NONCE_LENGTH)
-    return nonce + AESGCM(keys.seal[0]).encrypt(nonce, text.encode(), _bound_to(owner, purpose))
+    return nonce + keys.ciphers[0].encrypt(nonce, text.encode(), _bound_to(owner, purpose))
 
 
 def open_sealed(keys: Keys, sealed: bytes, *, owner: str, purpose: str) -> str:
     """The text that was sealed; raises CannotOpen."""
-    return _open(keys.seal, sealed, _bound_to(owner, purpose))
+    return _open(keys.ciphers, sealed, _bound_to(owner, purpose))
 
 
-def _open(keys: Sequence[bytes], sealed: bytes, bound_to: bytes) -> str:
-    for key in keys:
+def _open(ciphers: Sequence[AESGCM], sealed: bytes, bound_to: bytes) -> str:
+    for cipher in ciphers:
         try:
-            return AESGCM(key).decrypt(sealed[:_NONCE_LENGTH], sealed[_NONCE_LENGTH:], bound_to).decode()
+            return cipher.decrypt(sealed[:_NONCE_LENGTH], sealed[_NONCE_LENGTH:], bound_to).decode()
         except (InvalidTag, ValueError):
             continue
     raise CannotOpen(

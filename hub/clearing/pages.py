@@ -1,5 +1,5 @@
 """CDRs for lists (D-24): of the owner for itself, of every other owner what it sent to the viewer. Places have no gaps, but begin
-behind the CDRs whose time is over: `listed` counts all there ever were, `count` those that are left.
+behind the CDRs whose time is over: `listed` counts all there ever were, `kept` those that are left.
 """
 
 from collections.abc import Collection
@@ -16,8 +16,8 @@ class CdrShelves:
     def shelf(self, asking: Asking, counted: Collection[Counted]) -> Shelf:
         counter = next(iter(counted))
         source = OF_OWNER if counter.audience == OWNER else OF_RECEIVER
-        thinned = counter.count < counter.listed
-        return Shelf(counter.owner, str(asking.viewer), counter.count, source, thinned=thinned)
+        thinned = counter.kept < counter.listed
+        return Shelf(counter.owner, str(asking.viewer), counter.kept, source, thinned=thinned)
 
     def start(self, shelf: Shelf, offset: int) -> Start | None:
         return None if shelf.thinned else Start(offset)

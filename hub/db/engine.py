@@ -10,6 +10,7 @@ import asyncpg
 DEADLINE_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
 RELEASE_SECONDS = 1.0
+KEPT_SECONDS = 1.0
 AWAY = (
     OSError,  # with it TimeoutError and ConnectionError
     asyncpg.PostgresConnectionError,  # class 08, with it ConnectionDoesNotExistError
@@ -56,31 +57,15 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool, *, deadline: float = DEADLINE_SECONDS) -> None:
         self._pool = pool
+        self._connections = _AtHand(pool)
         self._deadline = deadline
 
-    @contextlib.asynccontextmanager
-    async def connection(self, deadline: float | None = None) -> AsyncIterator[Any]:
+    def connection(self, deadline: float | None = None) -> contextlib.AbstractAsyncContextManager[Any]:
         """A connection outside a transaction. The whole block, with the wait for a connection, must end in `deadline` seconds.
 
         Raises DatabaseAway. Nothing but the database may be waited for inside: a TimeoutError is taken for its own.
         """
-        connection: Any = None
-        try:
-            async with asyncio.timeout(self._deadline if deadline is None else deadline):
-                connection = await self._pool.acquire()
-                yield connection
-        except (*AWAY, *PROTOCOL, asyncio.CancelledError) as error:
-            lost = connection is None or _is_lost(connection)
-            if isinstance(error, PROTOCOL) and not lost:
-                raise  # a mistake of the caller, such as a wrong number of arguments
-            if not lost:
-                connection.terminate()  # its state is unknown, and to ask a frozen server would wait again
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            raise DatabaseAway(f"PostgreSQL is away or too slow: {str(error) or type(error).__name__}") from error
-        finally:
-            if connection is not None:
-                await self._release(connection)
+        return _Borrowed(self._connections, self._deadline if deadline is None else deadline)
 
     @contextlib.asynccontextmanager
     async def transaction(self, deadline: float | None = None) -> AsyncIterator[Any]:
@@ -106,15 +91,126 @@ class Database:
         """Close the pool; connections that do not go in time are cut."""
         try:
             async with asyncio.timeout(self._deadline):
+                await self._connections.go_back()
                 await self._pool.close()
         except (*AWAY, *PROTOCOL):
             self._pool.terminate()
 
-    async def _release(self, connection: Any) -> None:
+
+class _AtHand:
+    """Takes connections from a pool and keeps those that come back at hand for a moment: asyncpg's own way of giving one back
+    and taking it again is half the work of reading a row.
+
+    They go back to the pool within KEPT_SECONDS, which then minds how long they are idle and how much they were used.
+    """
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._turns = asyncio.Semaphore(pool.get_max_size())
+        self._idle: list[Any] = []
+        self._upkeep: asyncio.TimerHandle | None = None
+        self._going_back: asyncio.Task[None] | None = None
+
+    async def take(self) -> Any:
+        await self._turns.acquire()
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                if not _is_lost(connection):
+                    return connection
+                await self._to_the_pool(connection)
+            return await self._pool.acquire()
+        except BaseException:
+            self._turns.release()
+            raise
+
+    async def give_back(self, connection: Any, *, in_order: bool) -> None:
+        """`in_order`: the block it was used in ended well."""
+        try:
+            if not in_order or self._pool.is_closing() or _is_lost(connection) or connection.is_in_transaction():
+                await self._to_the_pool(connection)
+            else:
+                self._keep(connection)
+        finally:
+            self._turns.release()
+
+    def _keep(self, connection: Any) -> None:
+        self._idle.append(connection)
+        if self._upkeep is None:
+            self._upkeep = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._begin_to_go_back)
+
+    async def go_back(self) -> None:
+        """Give the pool what is at hand."""
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            self._upkeep = None
+        while self._idle:
+            await self._to_the_pool(self._idle.pop())
+
+    async def _to_the_pool(self, connection: Any) -> None:
+        """It rolls back what is open and replaces a connection that is lost."""
         try:
             await self._pool.release(connection, timeout=RELEASE_SECONDS)
         except (*AWAY, *PROTOCOL):
             return  # asyncpg has terminated the connection
+
+    def _begin_to_go_back(self) -> None:
+        self._going_back = asyncio.get_running_loop().create_task(self.go_back())
+
+
+class _Borrowed:
+    """A connection for one block. When its time is up the task is cancelled, as by asyncio.timeout."""
+
+    __slots__ = ("_cancelling", "_connection", "_connections", "_late", "_seconds", "_task", "_timer")
+
+    def __init__(self, connections: _AtHand, seconds: float) -> None:
+        self._connections = connections
+        self._connection: Any = None
+        self._seconds = seconds
+        self._late = False
+
+    async def __aenter__(self) -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._end)
+        try:
+            self._connection = await self._connections.take()
+        except BaseException as error:
+            self._timer.cancel()
+            self._look_into(error)
+            raise
+        return self._connection
+
+    async def __aexit__(self, _: object, error: BaseException | None, trace: object) -> None:
+        self._timer.cancel()
+        if error is None and not self._late:
+            await self._connections.give_back(self._connection, in_order=True)
+            return
+        try:
+            self._look_into(error)
+        finally:
+            await self._connections.give_back(self._connection, in_order=False)
+
+    def _end(self) -> None:
+        self._late = True
+        self._task.cancel()
+
+    def _look_into(self, error: BaseException | None) -> None:
+        """Give up a connection whose state is unknown. Raises DatabaseAway where that is what happened."""
+        late = self._late and self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError)
+        if not isinstance(error, (*AWAY, *PROTOCOL, asyncio.CancelledError)):
+            return
+        connection = self._connection
+        lost = connection is None or _is_lost(connection)
+        if isinstance(error, PROTOCOL) and not lost:
+            return  # a mistake of the caller, such as a wrong number of arguments
+        if not lost:
+            connection.terminate()  # to ask a frozen server would wait again
+        if late:
+            raise DatabaseAway("PostgreSQL is away or too slow: TimeoutError") from error
+        if not isinstance(error, asyncio.CancelledError):
+            raise DatabaseAway(f"PostgreSQL is away or too slow: {str(error) or type(error).__name__}") from error
 
 
 def _is_lost(connection: Any) -> bool:

@@ -24,7 +24,7 @@ class Span(NamedTuple):
     date_to: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chunk:
     """Objects of one owner that stand together: the bodies joined by commas, and whether the owner has more behind them."""
 
@@ -85,34 +85,34 @@ class Spot(NamedTuple):
     start: Start
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     owner: str
     audience: str
-    count: int
+    kept: int
     listed: int
 
 
 _COUNTERS = (
-    "SELECT owner, audience, count, listed{nothing} FROM object_count WHERE module = $2 AND audience = ANY({audiences}) "
+    "SELECT owner, audience, count, listed{nothing} FROM object_count WHERE module = $2 AND audience IN ({audiences}) "
     "UNION ALL SELECT owner, audience, count, listed{nothing} FROM object_count "
     "WHERE module = $2 AND owner = {viewer} AND audience = '='"
 )
 
 
-async def counters(connection: Any, module: str, audiences: Sequence[str], viewer: str) -> list[Counted]:
+async def counters(connection: Any, module: str, audiences: tuple[str, str], viewer: str) -> list[Counted]:
     """What owners have for these audiences, and what the viewer owns itself ("" when it does not ask for that)."""
-    statement = _COUNTERS.format(nothing="", audiences="$1", viewer="$3")
-    return [Counted(*row) for row in await connection.fetch(statement, audiences, module, viewer)]
+    statement = _COUNTERS.format(nothing="", audiences="$1, $3", viewer="$4")
+    one, other = audiences
+    return [Counted(*row) for row in await connection.fetch(statement, one, module, other, viewer)]
 
 
 async def counters_and_chunk(
-    connection: Any, audiences: Sequence[str], viewer: str, spot: Spot, limit: int
+    connection: Any, audiences: tuple[str, str], viewer: str, spot: Spot, limit: int
 ) -> tuple[list[Counted], Chunk]:
     """`counters` and `chunk` of one instant."""
     owner, _, _ = spot.place
     number, skip, _ = spot.start
-    rows = await connection.fetch(_counters_and_chunk(spot), *spot.place, number, skip, limit, audiences, viewer)
+    rows = await connection.fetch(_counters_and_chunk(spot), *spot.place, number, skip, limit, *audiences, viewer)
     counted, chunk = [], Chunk(owner, b"", 0, 0, more=False)
     for found, audience, count, seq, bodies, more in rows:
         if found:
@@ -135,7 +135,7 @@ def _counters_and_chunk(spot: Spot) -> str:
 
 @cache
 def _with_counters(chunk: str) -> str:
-    counters = _COUNTERS.format(nothing=", NULL::bytea, false", audiences="$7", viewer="$8")
+    counters = _COUNTERS.format(nothing=", NULL::bytea, false", audiences="$7, $8", viewer="$9")
     return f"{counters} UNION ALL SELECT '', '', count, seq, bodies, more FROM ({chunk}) AS chunk"  # noqa: S608
 
 

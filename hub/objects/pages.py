@@ -7,7 +7,7 @@ that come in meanwhile push others back, never forward, so that it may show one 
 out, the total shrank, and the reader goes back by as many (X-37).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, NamedTuple, Protocol
@@ -48,7 +48,7 @@ class Key(NamedTuple):
     seq: int
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Asking:
     """Who asks for which page. `sees` is asked for every other owner, `others` and `own` whether it may ask for these at all.
 
@@ -64,7 +64,7 @@ class Asking:
     after: Key | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Found:
     """`next` is None on the last page."""
 
@@ -111,7 +111,7 @@ class ObjectShelves:
         everybodys, own = by_audience.get(EVERYBODY), by_audience.get(viewer)
         if everybodys is None or not everybodys.listed:
             return Shelf(owner, viewer, own.listed if own else 0, ONE_AUDIENCE)
-        if own is None or not own.count:
+        if own is None or not own.kept:
             return Shelf(owner, EVERYBODY, everybodys.listed, ONE_AUDIENCE)
         return Shelf(owner, viewer, everybodys.listed + own.listed, OWN_ELSE_EVERYBODYS)
 
@@ -121,18 +121,28 @@ class ObjectShelves:
         return None if shelf.source is OWN_ELSE_EVERYBODYS else Start(-1, offset)
 
 
+@dataclass(slots=True)
+class _Last:
+    """What was there when a viewer last asked: what was counted, the shelves that makes with their owners (None: the viewer
+    itself), and those of them it was shown."""
+
+    counted: list[Counted]
+    offered: list[tuple[PartyId | None, Shelf]]
+    shown: list[Shelf]
+
+
 class Pages:
     """Reads pages; `shelves` where a module's objects do not lie among the kept copies (CDRs).
 
     Counters and objects come with one statement, which must name the shelf before the counters are known. So the shelves a
     viewer was shown last are remembered, as a guess where its next page lies. What came is taken only where the counters that
-    came with it say the same; otherwise it is read again. Nothing of what is answered is remembered.
+    came with it say the same; otherwise it is read again. Nothing of what is answered is remembered, nor who may see what.
     """
 
     def __init__(self, database: Database, shelves: Shelves | None = None) -> None:
         self._database = database
         self._shelves = shelves or ObjectShelves()
-        self._remembered: dict[tuple[Any, ...], list[Shelf]] = {}
+        self._remembered: dict[tuple[Any, ...], _Last] = {}
 
     async def read(self, asking: Asking) -> Found:
         """Raises DatabaseAway."""
@@ -141,10 +151,9 @@ class Pages:
         async with self._database.connection() as connection:
             counted, guessed = await self._counters(connection, asking, guess)
             shelves = self._visible(asking, counted)
-            self._remember(asking, shelves)
             if span:
                 shelves = await self._changed(connection, asking, shelves, span)
-            chunks, more = await self._chunks(connection, asking, shelves, span, {guess: guessed} if guessed else {})
+            chunks, more = await self._chunks(connection, asking, shelves, span, (guess, guessed))
         chunks = [chunk for chunk in chunks if chunk.count]
         following = Key(chunks[-1].owner, chunks[-1].last_seq) if more and chunks else None
         bodies = b",".join([chunk.bodies for chunk in chunks])
@@ -152,15 +161,9 @@ class Pages:
         return Found(bodies, sum([chunk.count for chunk in chunks]), total, following)
 
     def _guess(self, asking: Asking) -> Spot | None:
-        shelves, offset, seq = _entered(self._remembered.get(_who(asking), ()), asking)
+        last = self._remembered.get(_who(asking))
+        shelves, offset, seq = _entered(last.shown if last else (), asking)
         return self._spot(asking, shelves[0], offset, seq) if shelves else None
-
-    def _remember(self, asking: Asking, shelves: list[Shelf]) -> None:
-        self._remembered.pop(_who(asking), None)
-        if len(shelves) <= _SHELVES_REMEMBERED:
-            self._remembered[_who(asking)] = shelves
-        if len(self._remembered) > _VIEWERS_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
 
     def _spot(self, asking: Asking, shelf: Shelf, offset: int, seq: int) -> Spot | None:
         start = self._shelves.start(shelf, offset) if offset or not seq else Start(seq)
@@ -170,25 +173,34 @@ class Pages:
         self, connection: Any, asking: Asking, guess: Spot | None
     ) -> tuple[list[Counted], Chunk | None]:
         viewer = str(asking.viewer)
-        audiences = [viewer] if asking.module in FOR_ONE_PARTY else [EVERYBODY, viewer]
-        seen, own = audiences if asking.others else [], viewer if asking.own else ""
+        audiences = (viewer, viewer) if asking.module in FOR_ONE_PARTY else (EVERYBODY, viewer)
+        seen, own = audiences if asking.others else ("", ""), viewer if asking.own else ""
         if guess is None:
             return await repository.counters(connection, asking.module, seen, own), None
         return await repository.counters_and_chunk(connection, seen, own, guess, asking.page.limit)
 
-    def _visible(self, asking: Asking, counted: Collection[Counted]) -> list[Shelf]:
+    def _visible(self, asking: Asking, counted: list[Counted]) -> list[Shelf]:
         """The shelves of the owners the viewer may see now, by owner."""
+        who = _who(asking)
+        last = self._remembered.pop(who, None)
+        offered = last.offered if last and last.counted == counted else self._offered(asking, counted)
+        shelves = [shelf for owner, shelf in offered if owner is None or asking.sees(owner)]
+        if len(offered) <= _SHELVES_REMEMBERED:
+            self._remembered[who] = _Last(counted, offered, shelves)
+        if len(self._remembered) > _VIEWERS_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        return shelves
+
+    def _offered(self, asking: Asking, counted: Collection[Counted]) -> list[tuple[PartyId | None, Shelf]]:
         viewer = str(asking.viewer)
         by_owner: dict[str, list[Counted]] = {}
         for counter in counted:
             if (counter.audience == OWNER) == (counter.owner == viewer):
                 by_owner.setdefault(counter.owner, []).append(counter)
-        shelves = [
-            self._shelves.shelf(asking, counters)
-            for owner, counters in sorted(by_owner.items())
-            if owner == viewer or asking.sees(PartyId.read(owner))
+        shelves = [self._shelves.shelf(asking, by_owner[owner]) for owner in sorted(by_owner)]
+        return [
+            (None if shelf.owner == viewer else PartyId.read(shelf.owner), shelf) for shelf in shelves if shelf.total
         ]
-        return [shelf for shelf in shelves if shelf.total]
 
     async def _changed(self, connection: Any, asking: Asking, shelves: list[Shelf], span: Span) -> list[Shelf]:
         """The same shelves with only what changed within the span."""
@@ -210,26 +222,30 @@ class Pages:
         asking: Asking,
         shelves: Sequence[Shelf],
         span: Span | None,
-        known: Mapping[Spot | None, Chunk],
+        known: tuple[Spot | None, Chunk | None],
     ) -> tuple[list[Chunk], bool]:
-        """The page, and whether there is another one; `known` is what was read already, as long as a whole page."""
+        """The page, and whether there is another one; `known` is what was read already, as long as a whole page, and where."""
+        guess, guessed = known
         missing, more = asking.page.limit, False
         chunks: list[Chunk] = []
         shelves, offset, seq = _entered(shelves, asking)
         while shelves and missing > 0:
             spot = None if span else self._spot(asking, shelves[0], offset, seq)
-            several = [] if span or offset or seq or spot in known else _several(shelves, missing)
-            if several:
+            right = guessed if spot == guess else None
+            several = [] if span or offset or seq or right else _several(shelves, missing)
+            if right:
+                found = [right]
+            elif several:
                 places = [(shelf.owner, shelf.audience) for shelf in several]
                 found = await repository.first_chunks(connection, asking.module, places, missing)
             elif span:
                 found = [await self._of_span(connection, asking, shelves[0], span, (offset, seq), missing)]
             else:
                 spot = spot or await self._asked(connection, asking, shelves[0], offset)
-                found = [known.get(spot) or await repository.chunk(connection, spot, missing)]
+                found = [await repository.chunk(connection, spot, missing)]
             chunks += found
             missing -= sum([chunk.count for chunk in found])
-            known = {}
+            guessed = None
             more = any(chunk.more for chunk in found)
             shelves, offset, seq = shelves[len(several) or 1 :], 0, 0
         return chunks, more or bool(shelves)

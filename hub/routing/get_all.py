@@ -119,14 +119,13 @@ class GetAllRoute:
 
     def _sees(self, request: OcpiRequest, own_roles: frozenset[Role], viewer: PartyId) -> Callable[[PartyId], bool]:
         module = request.module
+        readable = roles.callees(own_roles, module, InterfaceRole.SENDER)
 
         def sees(owner: PartyId) -> bool:
             platform = self._directory.known_platform_of(owner)
-            if platform is None or not platform.serves(owner):
+            if platform is None or not platform.serves(owner) or readable.isdisjoint(platform.roles_of(owner)):
                 return False
-            theirs = platform.roles_of(owner)
-            reads = roles.may_exchange(own_roles, module, InterfaceRole.SENDER, theirs)
-            return reads and self._policy.allows(viewer, owner, module)
+            return self._policy.allows(viewer, owner, module)
 
         return sees
 
@@ -136,7 +135,7 @@ class GetAllRoute:
         if given is None:
             return None
         try:
-            sealed = base64.urlsafe_b64decode(given)
+            sealed = base64.urlsafe_b64decode(given + "==")
             text = secrets.open_sealed(self._keys, sealed, owner=str(viewer), purpose=f"{_PURPOSE} {request.module}")
         except (CannotOpen, binascii.Error, ValueError):
             raise InvalidParameters(
@@ -150,7 +149,7 @@ class GetAllRoute:
             return None
         text, purpose = f"{found.next.owner} {found.next.seq}", f"{_PURPOSE} {request.module}"
         sealed = secrets.seal(self._keys, text, owner=str(asking.viewer), purpose=purpose)
-        key = base64.urlsafe_b64encode(sealed).decode()
+        key = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()  # a `=` would have to be percent-encoded
         url = endpoint_url(self._public_url, request.module, InterfaceRole.SENDER, request.version)
         offset = asking.page.offset + found.count
         return paging.link_header(url, asking.page, offset=offset, extra=[(LINK_AFTER, key)])

@@ -18,6 +18,8 @@ from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 
 MOST_ENTRIES = 20_000
+OUT_OF_THE_STORE = ("GetAll", "OwnCopy")
+"""Routes that answer with what the hub keeps: never a leg out, and pages are large."""
 
 
 class Message(Protocol):
@@ -48,12 +50,16 @@ class Message(Protocol):
 
 
 class LegIn(NamedTuple):
-    """A request and what it was answered. `caller` is None where FROM named somebody else's party. Times are perf_counter_ns."""
+    """A request and what it was answered. `caller` is None where FROM named somebody else's party. Times are perf_counter_ns.
+
+    `size` is the length of the answer's body, which is not held where the route is one OUT_OF_THE_STORE.
+    """
 
     request: OcpiRequest
     caller: Caller | None
     route: str
     answer: OcpiResponse | Exception
+    size: int | None
     began: int
     ended: int
 
@@ -91,11 +97,14 @@ class Traces:
 
     def answered(self, request: OcpiRequest, caller: Caller, route: object, answer: OcpiResponse, began: int) -> None:
         """The leg in, answered. `route` is what was decided."""
-        self._add(LegIn(request, caller, type(route).__name__, answer, began, perf_counter_ns()))
+        name, size = type(route).__name__, len(answer.body)
+        if name in OUT_OF_THE_STORE:
+            answer = OcpiResponse(answer.http_status, b"", answer.headers)
+        self._add(LegIn(request, caller, name, answer, size, began, perf_counter_ns()))
 
     def refused(self, request: OcpiRequest, caller: Caller | None, route: object, error: Exception, began: int) -> None:
         """The leg in, refused or failed; `route` is None when nothing was decided yet."""
-        self._add(LegIn(request, caller, type(route).__name__ if route else "", error, began, perf_counter_ns()))
+        self._add(LegIn(request, caller, type(route).__name__ if route else "", error, None, began, perf_counter_ns()))
 
     def sent(
         self,

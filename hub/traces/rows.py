@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from hub.traces import redact
-from hub.traces.record import Entry, Flag, LegIn, LegOut, Message
+from hub.traces.record import OUT_OF_THE_STORE, Entry, Flag, LegIn, LegOut, Message
 from ocpi_modules import envelope, json, secrets
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.status import SUCCESS, OcpiError
 
 DELIVERY = "Delivery"
-_OWN_SUCCESS = ("GetAll", "OwnCopy", "BroadcastPush")
+_OWN_SUCCESS = (*OUT_OF_THE_STORE, "BroadcastPush")
 """Routes whose answers are the hub's own and say 1000 whenever nothing was raised."""
 _MOST_FLAGS = 20
 _NANOSECONDS = 1_000
@@ -117,7 +117,7 @@ class Rows:
             status_code,
             (leg_in.ended - leg_in.began) // _NANOSECONDS,
             len(request.body),
-            len(answer.body) if isinstance(answer, OcpiResponse) else None,
+            leg_in.size,
             self._refusal(request, answer, leg),
             *self._out(leg, flags, headers),
         )

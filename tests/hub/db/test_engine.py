@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from hub.db import postmaster
+from hub.db import engine, postmaster
 from hub.db.embedded import EmbeddedPostgres, open_embedded
 from hub.db.engine import Database, DatabaseAway, open_pool
 from tests.support.postgres import FAST, FreshDatabase
@@ -137,6 +137,58 @@ async def test_a_cancelled_caller_gives_its_connection_back(server: EmbeddedPost
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await ask(database) == 1
+    await database.close()
+
+
+async def test_nobody_waits_for_a_connection_that_is_at_hand(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "KEPT_SECONDS", 3600)
+    database = Database(await open_pool(server.owner_dsn(), max_size=2, application_name="at_hand"))
+    assert await asyncio.gather(*(ask(database) for _ in range(40))) == [1] * 40
+    began = time.monotonic()
+    await database.close()
+    assert time.monotonic() - began < 2
+
+
+async def test_connections_at_hand_go_back_to_the_pool(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "KEPT_SECONDS", 0.01)
+    pool = await open_pool(server.owner_dsn(), max_size=2, application_name="at_hand")
+    database = Database(pool)
+    assert await asyncio.gather(ask(database), ask(database)) == [1, 1]
+    async with asyncio.timeout(5):
+        while pool.get_idle_size() < 2:
+            await asyncio.sleep(0.001)
+    assert await ask(database) == 1
+    await database.close()
+
+
+async def test_a_connection_that_was_cut_at_hand_is_replaced_unnoticed(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "KEPT_SECONDS", 3600)
+    pool = await open_pool(server.owner_dsn(), max_size=1, application_name="at_hand")
+    database = Database(pool)
+    async with database.connection() as connection:
+        pid = await connection.fetchval("SELECT pg_backend_pid()")
+    admin = await asyncpg.connect(server.dsn("hub"))
+    await admin.execute("SELECT pg_terminate_backend($1)", pid)
+    await admin.close()
+    async with asyncio.timeout(5):
+        while pool.get_size():
+            await asyncio.sleep(0.001)
+    assert await ask(database) == 1
+    await database.close()
+
+
+async def test_a_transaction_that_a_block_left_open_is_rolled_back(server: EmbeddedPostgres) -> None:
+    database = Database(await open_pool(server.owner_dsn(), max_size=1, application_name="at_hand"))
+    async with database.connection() as connection:
+        await connection.execute("BEGIN")
+    async with database.connection() as connection:
+        assert not connection.is_in_transaction()
     await database.close()
 
 

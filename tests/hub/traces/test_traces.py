@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from hub.traces.record import LegIn
 from ocpi_modules import json
-from ocpi_modules.message import PartyId
+from ocpi_modules.message import OcpiResponse, PartyId
 from ocpi_modules.secrets import Keys, pseudonym
 from tests.hub.delivery.world import World, pushed, until, world
 from tests.hub.network import CPO, EMSP, HUB, Network, accepted
@@ -115,6 +116,17 @@ async def test_each_route_and_each_refusal_is_traced(here: World) -> None:
     assert rows[-1]["sender"] == ""
     assert [row["object_id"] for row in rows[4:6]] == ["L1", ""]
     assert "OCPI-to names FR*XXX" in rows[6]["refusal"]
+
+
+async def test_a_page_is_traced_with_its_length_but_not_held(here: World) -> None:
+    await here.put()
+    answer = await here.net.call(here.net.emsp, "GET", "/sender/locations")
+    _, page = here.net.traces.entries
+    assert isinstance(page, LegIn)
+    assert isinstance(page.answer, OcpiResponse)
+    assert page.answer.body == b""
+    _, row = await here.net.traced()
+    assert (row["http_status"], row["answer_bytes"]) == (200, len(answer.body))
 
 
 async def test_a_request_without_a_known_token_leaves_no_trace(net: Network) -> None:
