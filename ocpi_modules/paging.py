@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote, unquote_plus
 
 from ocpi_modules.headers import LIMIT, LINK, TOTAL_COUNT
 from ocpi_modules.spec import PAGING
@@ -94,10 +94,16 @@ def _values(query: str) -> dict[str, str]:
     if query.count("&") >= MAXIMUM_PARAMETERS:
         raise InvalidParameters(f"The query has more than {MAXIMUM_PARAMETERS} parameters.")
     values: dict[str, str] = {}
-    for name, value in parse_qsl(query, errors="replace"):
-        if name in PAGING and values.setdefault(name, value) != value:
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        name, value = _decoded(name), _decoded(value)
+        if value and name in PAGING and values.setdefault(name, value) != value:
             raise InvalidParameters(f"{name} is given twice; give it once.")
     return values
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text, errors="replace") if "%" in text or "+" in text else text
 
 
 def _number(name: str, text: str, *, least: int) -> int:

@@ -105,6 +105,8 @@ def read_params(query: str) -> dict[str, str]:
 
 
 def _decoded(text: str, *, date: bool = False) -> str:
+    if text.isalnum():
+        return text
     try:
         decoded = unquote(text, errors="strict").replace(" ", "+") if date else unquote_plus(text, errors="strict")
     except UnicodeDecodeError:
