@@ -8,6 +8,7 @@ the hub's own table. Both do one after the other on one connection, each its own
 
 import asyncio
 import contextlib
+import gc
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -149,6 +150,8 @@ async def main(kind: str, dsn: str) -> None:
     read = asyncio.get_running_loop().run_in_executor
     if kind == "hub":
         async with hub(dsn) as port:
+            gc.collect()
+            gc.freeze()  # as `ocpi-hub serve` does
             print(port, flush=True)
             await read(None, sys.stdin.read)
         return
