@@ -1,7 +1,7 @@
 """SQL of many kept objects at once; each function is one statement.
 
-Arrays stand as `(SELECT $1::text[])`, which hides their lengths from the planner: knowing them, it found a plan for one length
-cheaper than a plan for any, and made it anew for each batch (measured: half of PostgreSQL's time).
+Arrays stand as `(SELECT $1::text[])`, which hides their lengths from the planner: knowing them, it took a plan for these few
+objects for cheaper than one for any number, and made it anew for each batch (measured: half of PostgreSQL's time).
 """
 
 from collections.abc import Mapping, Sequence
