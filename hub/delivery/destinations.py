@@ -119,12 +119,12 @@ class Destination:
     # What is to be sent
 
     def fed(self, window: Window) -> None:
-        """Take over a window of the log that begins at `read`."""
+        """Take over a window of the log that begins at `read`, but for what is the party's own."""
         for change in window.ahead:
             self.want(Pending(change.key, change.version, urgent=True))
-        delivered, unsettled = self.delivered, self.unsettled
+        party, delivered, unsettled = self.party, self.delivered, self.unsettled
         for change in window.changes:
-            if delivered.get(change.key, 0) < change.version:
+            if change.key.owner != party and delivered.get(change.key, 0) < change.version:
                 self.want(Pending(change.key, change.version, urgent=change.revoked))
                 unsettled.append((change.position, change.key, change.version))
         if window.end != self.read:
@@ -143,8 +143,9 @@ class Destination:
         self.settle()
 
     def told(self, fresh: Pending) -> None:
-        """Send a fresh change at once, if nothing of the log is missing before it. The log repeats it in any case."""
-        if self.live and not self.away and not self.paused and len(self.pending) < MOST_PENDING:
+        """Send a fresh change of another party at once, if nothing of the log is missing before it, which repeats it."""
+        goes_out = self.live and not self.away and not self.paused and len(self.pending) < MOST_PENDING
+        if goes_out and fresh.key.owner != self.party:
             self.want(fresh)
 
     def want(self, wanted: Pending) -> None:

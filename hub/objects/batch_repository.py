@@ -1,4 +1,8 @@
-"""SQL of many kept objects at once; each function is one statement."""
+"""SQL of many kept objects at once; each function is one statement.
+
+Arrays stand as `(SELECT $1::text[])`, which hides their lengths from the planner: knowing them, it took a plan for these few
+objects for cheaper than one for any number, and made it anew for each batch (measured: half of PostgreSQL's time).
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -36,8 +40,8 @@ async def lock_living_objects(connection: Any, keys: Mapping[ObjectKey, bool]) -
     rows = await connection.fetch(
         "SELECT place, CASE WHEN whole THEN body ELSE '' END AS body, version, "
         "coalesce(owner_last_updated, last_updated) AS last_updated, deleted "
-        "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[]) WITH ORDINALITY "
-        "AS asked (owner, module, key_folded, audience, whole, place) "
+        "FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), "
+        "(SELECT $5::boolean[])) WITH ORDINALITY AS asked (owner, module, key_folded, audience, whole, place) "
         "JOIN kept_object AS kept USING (owner, module, key_folded, audience) WHERE NOT deleted "
         "ORDER BY owner, module, key_folded, audience FOR UPDATE OF kept",
         *_columns(asked),
@@ -53,8 +57,9 @@ async def replace_objects(connection: Any, objects: Sequence[Replacement], chang
     """
     keys, *values = zip(*objects, strict=True)
     rows = await connection.fetch(
-        "WITH new AS MATERIALIZED (SELECT pushed.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], "
-        "$5::timestamptz[], $6::bytea[], $7::text[], $8::bigint[]) WITH ORDINALITY "
+        "WITH new AS MATERIALIZED (SELECT pushed.* FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), "
+        "(SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::timestamptz[]), (SELECT $6::bytea[]), (SELECT $7::text[]), "
+        "(SELECT $8::bigint[])) WITH ORDINALITY "
         "AS pushed (owner, module, key_folded, audience, last_updated, body, correlation_id, times, place) "
         "JOIN kept_object AS kept USING (owner, module, key_folded, audience) WHERE NOT kept.deleted "
         "AND coalesce(kept.owner_last_updated, kept.last_updated) <= pushed.last_updated "
@@ -87,12 +92,14 @@ async def update_objects(
     await connection.execute(
         "WITH updated AS (UPDATE kept_object AS kept SET version = new.version, last_updated = new.last_updated, "
         "body = new.body, stale = false, owner_last_updated = NULL, correlation_id = new.correlation_id "
-        "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::bytea[], "
-        "$8::text[]) AS new (owner, module, key_folded, audience, version, last_updated, body, correlation_id) "
+        "FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::bigint[]), "
+        "(SELECT $6::timestamptz[]), (SELECT $7::bytea[]), (SELECT $8::text[])) "
+        "AS new (owner, module, key_folded, audience, version, last_updated, body, correlation_id) "
         "WHERE kept.owner = new.owner AND kept.module = new.module AND kept.key_folded = new.key_folded "
         "AND kept.audience = new.audience) "
         "INSERT INTO change_log (changed_at, owner, module, key_folded, audience, version) "
-        "SELECT $14, * FROM unnest($9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[])",
+        "SELECT $14, * FROM unnest((SELECT $9::text[]), (SELECT $10::text[]), (SELECT $11::text[]), (SELECT $12::text[]), "
+        "(SELECT $13::bigint[]))",
         *_columns(keys),
         *map(list, values),
         *_columns(changed),
@@ -105,7 +112,8 @@ async def mark_objects_stale(connection: Any, keys: Sequence[ObjectKey]) -> None
     """Newer pushes passed that are not kept; the copies are locked already."""
     await connection.execute(
         "UPDATE kept_object AS kept SET stale = true "
-        "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS new (owner, module, key_folded, audience) "
+        "FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[])) "
+        "AS new (owner, module, key_folded, audience) "
         "WHERE kept.owner = new.owner AND kept.module = new.module AND kept.key_folded = new.key_folded "
         "AND kept.audience = new.audience",
         *_columns(keys),

@@ -7,6 +7,7 @@ log by grouping, while that is near; where it is far, or the window ends before 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hub.objects import changelog_repository as repository
@@ -99,5 +100,11 @@ def _position(row: Any) -> Position | None:
 
 
 def _change(row: Any) -> Change:
-    key = ObjectKey(PartyId.read(row["owner"]), ModuleID(row["module"]), row["key_folded"], row["audience"])
-    return Change(Position(int(row["xid"]), row["seq"]), key, row["version"], bool(row["revoked"]))
+    xid, seq, owner, module, key_folded, audience, version, revoked = row
+    key = ObjectKey(*_owner_and_module(owner, module), key_folded, audience)
+    return Change(Position(int(xid), seq), key, version, bool(revoked))
+
+
+@lru_cache(maxsize=1024)
+def _owner_and_module(owner: str, module: str) -> tuple[PartyId, ModuleID]:
+    return PartyId.read(owner), ModuleID(module)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from hub.traces import redact
@@ -65,8 +65,9 @@ class Rows:
         rows: list[TraceRow] = []
         for entry in entries:
             if isinstance(entry, LegIn):
-                waiting = self._waiting.pop(id(entry.request), ())
-                rows += self._answered(entry, waiting, _at(entry, now, ticks))
+                waiting = self._waiting.pop(id(entry.request), None)
+                at = _at(entry, now, ticks)
+                rows += self._answered(entry, waiting, at) if waiting else [self._both(entry, None, [], at)]
             elif entry.request is None:
                 rows.append(self._pushed(entry, _at(entry, now, ticks)))
             else:
@@ -95,18 +96,18 @@ class Rows:
         platform = leg_in.caller.platform if leg_in.caller else None
         http_status, status_code = _codes(leg_in, leg)
         headers = {"request": redact.headers(request.headers)}
-        if isinstance(answer, OcpiResponse | OcpiError):
+        if isinstance(answer, (OcpiResponse, OcpiError)):
             headers["answer"] = redact.headers(answer.headers)
         owner, object_id = map(storable, redact.object_of(request, self._pseudonym))
         return TraceRow(
             _sender(leg_in, leg),
             at,
             str(leg.message.to if leg else request.to or ""),
-            str(platform.id) if platform else "",
-            str(leg.platform.id) if leg else "",
-            request.custom or request.module.value,
-            request.interface.value,
-            request.method.value,
+            _text(platform.id) if platform else "",
+            _text(leg.platform.id) if leg else "",
+            request.custom or request.module,
+            request.interface,
+            request.method,
             leg_in.route,
             request.correlation_id,
             owner,
@@ -150,10 +151,10 @@ class Rows:
             at,
             str(message.to),
             "",
-            str(leg.platform.id),
-            message.module.value,
-            message.interface.value,
-            message.method.value,
+            _text(leg.platform.id),
+            message.module,
+            message.interface,
+            message.method,
             route,
             correlation_id,
             owner,
@@ -212,6 +213,8 @@ class Rows:
         return storable(redact.sentence(answer.message, request, self._pseudonym))
 
 
+_text = lru_cache(maxsize=1024)(str)
+"""Of the ids of platforms, the same few in every row."""
 _NO_LEG_IN = (None,) * 7
 _NO_LEG_OUT = (None,) * 8
 

@@ -1,12 +1,14 @@
-"""The sides of B-4: `python -m tests.bench.stored_servers hub|bare|orm <dsn>`.
+"""The sides of B-4: `python -m tests.bench.stored_servers hub|bare|bare-16|orm <dsn>`.
 
 `hub` is the product and prints its port. The others print 0, read for how many seconds they shall store, and print how many rows
 they stored: `bare` by one upsert a row into a table that has a primary key and nothing else, `orm` by get, change and commit of
-the hub's own table.
+the hub's own table. Both do one after the other on one connection, each its own commit, as a loop does. `bare-16` is no loop but
+64 of them on 16 connections.
 """
 
 import asyncio
 import contextlib
+import gc
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -30,20 +32,21 @@ from tests.bench.rounds import pin
 from tests.hub.network import Partner, register
 from tests.support import objects
 
-LOCATIONS, IN_FLIGHT, CONNECTIONS = 10_000, 64, POOL_SIZE
+LOCATIONS, IN_FLIGHT = 10_000, 64
 TOKEN = "hubC_CPO_token"
 NOW = datetime(2026, 9, 1, 12, 30, tzinfo=UTC)
 _FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 _TABLE = (
-    "CREATE TABLE bare (id text PRIMARY KEY, version bigint NOT NULL, last_updated timestamptz NOT NULL, "
+    "CREATE TABLE {table} (id text PRIMARY KEY, version bigint NOT NULL, last_updated timestamptz NOT NULL, "
     "body bytea NOT NULL)"
 )
 _UPSERT = (
-    "INSERT INTO bare AS kept (id, version, last_updated, body) VALUES ($1, 1, $2, $3) ON CONFLICT (id) DO UPDATE SET "
+    "INSERT INTO {table} AS kept (id, version, last_updated, body) VALUES ($1, 1, $2, $3) ON CONFLICT (id) DO UPDATE SET "
     "version = kept.version + 1, last_updated = excluded.last_updated, body = excluded.body "
     "WHERE kept.last_updated <= excluded.last_updated RETURNING version"
 )
 Push = tuple[str, datetime, bytes]
+Write = Callable[[Push], Awaitable[None]]
 
 
 class Pushes:
@@ -74,24 +77,42 @@ async def hub(dsn: str) -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def bare(dsn: str) -> AsyncIterator[Callable[[Push], Awaitable[None]]]:
-    owner = await asyncpg.connect(dsn.replace("hub_app", "hub_owner"))
-    await owner.execute(_TABLE)
-    await owner.execute("GRANT SELECT, INSERT, UPDATE ON bare TO ocpi_hub_app")
-    await owner.close()
-    pool = await open_pool(dsn, max_size=CONNECTIONS, application_name="bench")
+async def bare(dsn: str) -> AsyncIterator[Write]:
+    """One connection, held."""
+    async with _pool_and_table(dsn, "bare", 1) as pool, pool.acquire() as connection:
+        sql = _UPSERT.format(table="bare")
 
-    async def upsert(push: Push) -> None:
-        async with pool.acquire() as connection:
-            assert await connection.fetchval(_UPSERT, *push)
+        async def upsert(push: Push) -> None:
+            assert await connection.fetchval(sql, *push)
 
-    yield upsert
-    await pool.close()
+        yield upsert
 
 
 @contextlib.asynccontextmanager
-async def orm(dsn: str) -> AsyncIterator[Callable[[Push], Awaitable[None]]]:
-    engine = await orm_engine(dsn, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=30)
+async def bare_16(dsn: str) -> AsyncIterator[Write]:
+    async with _pool_and_table(dsn, "bare_16", POOL_SIZE) as pool:
+        sql = _UPSERT.format(table="bare_16")
+
+        async def upsert(push: Push) -> None:
+            async with pool.acquire() as connection:
+                assert await connection.fetchval(sql, *push)
+
+        yield upsert
+
+
+@contextlib.asynccontextmanager
+async def _pool_and_table(dsn: str, table: str, connections: int) -> AsyncIterator[asyncpg.Pool]:
+    owner = await asyncpg.connect(dsn.replace("hub_app", "hub_owner"))
+    await owner.execute(_TABLE.format(table=table))
+    await owner.execute(f"GRANT SELECT, INSERT, UPDATE ON {table} TO ocpi_hub_app")
+    await owner.close()
+    async with await open_pool(dsn, max_size=connections, application_name="bench") as pool:
+        yield pool
+
+
+@contextlib.asynccontextmanager
+async def orm(dsn: str) -> AsyncIterator[Write]:
+    engine = await orm_engine(dsn, pool_size=1, max_overflow=0, pool_timeout=30)
     sessions = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
 
     async def get_and_commit(push: Push) -> None:
@@ -108,15 +129,19 @@ async def orm(dsn: str) -> AsyncIterator[Callable[[Push], Awaitable[None]]]:
     await engine.dispose()
 
 
-async def stored(write: Callable[[Push], Awaitable[None]], pushes: Pushes, seconds: float) -> int:
-    """How many were stored in so many seconds, 64 in flight."""
+SIDES = {"bare": (bare, 1), "bare-16": (bare_16, IN_FLIGHT), "orm": (orm, 1)}
+"""How each stores a push, and how many of them are in flight."""
+
+
+async def stored(write: Write, pushes: Pushes, in_flight: int, seconds: float) -> int:
+    """How many were stored in so many seconds."""
     stop, before = perf_counter() + seconds, pushes.made
 
     async def loop() -> None:
         while perf_counter() < stop:
             await write(pushes.next())
 
-    await asyncio.gather(*(loop() for _ in range(IN_FLIGHT)))
+    await asyncio.gather(*(loop() for _ in range(in_flight)))
     return pushes.made - before
 
 
@@ -125,14 +150,16 @@ async def main(kind: str, dsn: str) -> None:
     read = asyncio.get_running_loop().run_in_executor
     if kind == "hub":
         async with hub(dsn) as port:
+            gc.collect()
+            gc.freeze()  # as `ocpi-hub serve` does
             print(port, flush=True)
             await read(None, sys.stdin.read)
         return
-    pushes = Pushes()
-    async with {"bare": bare, "orm": orm}[kind](dsn) as write:
+    pushes, (side, in_flight) = Pushes(), SIDES[kind]
+    async with side(dsn) as write:
         print(0, flush=True)
         while line := await read(None, sys.stdin.readline):
-            print(await stored(write, pushes, float(line)), flush=True)
+            print(await stored(write, pushes, in_flight, float(line)), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
@@ -308,3 +309,20 @@ def _any_push(chance: random.Random, number: int, audience: str) -> Push:
     method = Method.DELETE if chance.random() < 0.3 else Method.PUT
     body = body_of(owner, id, f"2026-03-01T12:{number:02}:00Z")
     return push_of(owner, id, audience, module=ModuleID.tariffs, method=method, body=body)
+
+
+async def test_a_batch_is_planned_once_however_long_it_is(hub_database: FreshDatabase, database: Database) -> None:
+    store = Store(database)
+    await store.together(*(put(f"LOC{number}") for number in range(500)))
+    owner = await asyncpg.connect(hub_database.owner_dsn)
+    await owner.execute("ANALYZE kept_object")  # with few objects there is but one plan to choose
+    await owner.close()
+    for length in [1, 2, 3, 4] * 4:
+        await store.together(*(put(f"LOC{number}") for number in range(length)))
+        await store.together(*(patch(f"LOC{number}", "12:00:00", name="x") for number in range(length)))
+    plans = await store.rows(
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements "
+        "WHERE statement LIKE '%unnest%' AND statement LIKE '%kept_object%' AND statement NOT LIKE '%pg_prepared%'"
+    )
+    assert len(plans) == 3
+    assert all(generic > custom for generic, custom in plans), plans
