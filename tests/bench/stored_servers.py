@@ -8,7 +8,6 @@ the hub's own table. Both do one after the other on one connection, each its own
 
 import asyncio
 import contextlib
-import gc
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ import uvloop
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from hub import garbage
 from hub.app import POOL_SIZE, running_hub
 from hub.db.engine import Database, open_pool
 from hub.objects.tables import KeptObject
@@ -150,8 +150,7 @@ async def main(kind: str, dsn: str) -> None:
     read = asyncio.get_running_loop().run_in_executor
     if kind == "hub":
         async with hub(dsn) as port:
-            gc.collect()
-            gc.freeze()  # as `ocpi-hub serve` does
+            garbage.settle()  # as `ocpi-hub serve` does
             print(port, flush=True)
             await read(None, sys.stdin.read)
         return
