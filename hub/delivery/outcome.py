@@ -1,5 +1,6 @@
 """What became of one message sent to a platform. Pure: one attempt, one typed outcome (R-20, F-23)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,6 +9,10 @@ from ocpi_modules.envelope import Answer
 
 EXCERPT_LENGTH = 120
 _GATEWAY_FAILURES = (502, 503, 504)
+_USUAL = re.compile(
+    rb'\{"status_code": ?(1[0-9]{3}),(?: ?"status_message": ?"([ !#-\[\]-~]*)",)? ?"timestamp": ?"[ !#-\[\]-~]*"\}'
+)
+"""A success without data, in plain text: `envelope.read` finds the same in it, ten times as slowly."""
 
 
 @dataclass(slots=True)
@@ -97,7 +102,7 @@ def classify(received: Received) -> Outcome:
     status = received.http_status
     if status in (401, 403):
         return TokenRefused(status)
-    answer = envelope.read(received.body)
+    answer = _usual(received.body) or envelope.read(received.body)
     if answer is None:
         return _not_ocpi(received)
     if 200 <= status < 300 and answer.succeeded:
@@ -107,6 +112,11 @@ def classify(received: Received) -> Outcome:
     if answer.succeeded and status not in (404, 405):
         return Garbled(status, f"The receiver answered HTTP {status} with the OCPI success code {answer.status_code}.")
     return Refused(status, received.headers, received.body, answer, _retry_after(received))
+
+
+def _usual(body: bytes) -> Answer | None:
+    found = _USUAL.fullmatch(body)
+    return Answer(int(found[1]), (found[2] or b"").decode(), None) if found else None
 
 
 def may_have_arrived(outcome: Outcome) -> bool:

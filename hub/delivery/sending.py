@@ -127,7 +127,7 @@ class Sending:
     async def _follow(
         self, destination: Destination, pending: Pending, attempt: Attempt, outcome: Outcome, began: float
     ) -> None:
-        if not isinstance(outcome, Unreachable | TimedOut | NotSent):
+        if not isinstance(outcome, (Unreachable, TimedOut, NotSent)):
             self._answered(destination.platform_id)
         verdict = judge(outcome, attempt.message.method)
         match verdict:

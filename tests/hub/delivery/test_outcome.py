@@ -14,6 +14,7 @@ from hub.delivery.outcome import (
     excerpt,
     may_have_arrived,
 )
+from ocpi_modules import envelope
 
 
 def received(status: int, code: int | None) -> Received:
@@ -54,6 +55,39 @@ def received(status: int, code: int | None) -> Received:
 )
 def test_an_answer_has_one_meaning(status: int, code: int | None, kind: type) -> None:
     assert type(classify(received(status, code))) is kind
+
+
+TIME = b'"timestamp":"2026-01-01T00:00:00Z"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status_code":1000,%s}' % TIME,
+        b'{"status_code":1999,"status_message":"Success",%s}' % TIME,
+        b'{"status_code": 1000, "status_message": "", "timestamp": "x"}',
+        b'{"status_code":1000,"status_message":"a\\u0041",%s}' % TIME,
+        b'{"status_code":1000,"status_message":"a\tb",%s}' % TIME,
+        '{"status_code":1000,"status_message":"\u00e4","timestamp":"x"}'.encode(),
+        b'{"status_code":1000,"status_message":"\xff",%s}' % TIME,
+        b'{"status_code":1000,"status_code":1001,%s}' % TIME,
+        b'{"status_code":1000,"timestamp":"x",%s}' % TIME,
+        b'{"status_code":1000,%s}}' % TIME,
+        b'{"status_code":1000,%s} \n' % TIME,
+        b'{"status_code":1000,%s,"data":{"a":1.50}}' % TIME,
+        b'{"status_code":01000,%s}' % TIME,
+        b'{"status_code":1000.0,%s}' % TIME,
+        b'{"status_code":10000,%s}' % TIME,
+        b'{"status_code":"1000",%s}' % TIME,
+        b'{"status_code":1000,"timestamp":"x" "y"}',
+        b'{"status_code":1000}',
+    ],
+)
+@pytest.mark.rule("F-23")
+def test_an_answer_says_what_its_envelope_says(body: bytes) -> None:
+    """Also where the usual ones are recognised without being decoded."""
+    expected, outcome = envelope.read(body), classify(Received(200, {}, body))
+    assert (outcome.answer if isinstance(outcome, Delivered | Refused) else None) == expected
 
 
 @pytest.mark.promise("S-28")
