@@ -20,10 +20,7 @@ class Audience:
     def __init__(self, directory: Directory, policy: Policy) -> None:
         self._directory = directory
         self._policy = policy
-
-    @property
-    def hub_party(self) -> PartyId:
-        return self._directory.hub_party
+        self.hub_party = directory.hub_party
 
     def platform_of(self, party: PartyId) -> Platform | None:
         """The platform a party can be reached on now; None while it is away."""

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ocpi_modules import envelope
 from ocpi_modules.envelope import Answer
+from ocpi_modules.http.connection import IncomingAnswer
 
 EXCERPT_LENGTH = 120
 _GATEWAY_FAILURES = (502, 503, 504)
@@ -88,16 +89,7 @@ class NotSent:
 Outcome = Delivered | Refused | Garbled | TokenRefused | Unreachable | TimedOut | NotOffered | NotSent
 
 
-@dataclass(slots=True)
-class Received:
-    """An HTTP answer, header names in lower case."""
-
-    http_status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-def classify(received: Received) -> Outcome:
+def classify(received: IncomingAnswer) -> Outcome:
     """The outcome an HTTP answer stands for."""
     status = received.http_status
     if status in (401, 403):
@@ -130,7 +122,7 @@ def may_have_arrived(outcome: Outcome) -> bool:
             return False
 
 
-def _not_ocpi(received: Received) -> Outcome:
+def _not_ocpi(received: IncomingAnswer) -> Outcome:
     status = received.http_status
     if status in _GATEWAY_FAILURES:
         return Unreachable(f"The receiver's gateway answered HTTP {status}.", True, _retry_after(received))
@@ -140,7 +132,7 @@ def _not_ocpi(received: Received) -> Outcome:
     return Garbled(status, reason, _retry_after(received))
 
 
-def _retry_after(received: Received) -> float | None:
+def _retry_after(received: IncomingAnswer) -> float | None:
     """Only the form in seconds, and only where it is meant so; a date would trust the receiver's clock (Q-06)."""
     value = received.headers.get("retry-after", "").strip()
     asked = received.http_status in (429, 503) and value.isascii() and value.isdecimal() and len(value) < 10

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hub.delivery.outcome import Garbled, NotOffered, NotSent, Outcome, Received, TimedOut, Unreachable, classify
+from hub.delivery.outcome import Garbled, NotOffered, NotSent, Outcome, TimedOut, Unreachable, classify
 from hub.parties.platforms import Platform
 from ocpi_modules import headers
 from ocpi_modules.http import failures
@@ -93,11 +93,9 @@ class DoorOut:
             request = _prepared(message, platform) or _outgoing(message, platform)
             if request is None:
                 return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
-            answer = await self._client.send(request, seconds)
+            outcome = classify(await self._client.send(request, seconds))
         except failures.SendFailed as failure:
             outcome = _without_answer(failure, seconds)
-        else:
-            outcome = classify(Received(answer.http_status, answer.headers, answer.body))
         if not isinstance(outcome, (TimedOut, NotSent)):
             self._report(platform, not isinstance(outcome, Unreachable))
         return outcome

@@ -292,9 +292,9 @@ class DeliveryWorker:
         """Deliver, and then what waits for the same destination; what was not sent ends it."""
         following: Pending | None = pending
         while following is not None and await self._sending.deliver(destination, following):
-            if self.destinations.get(destination.party) is not destination or destination.away:
+            if not destination.waiting or destination.away or self.destinations.get(destination.party) is not destination:
                 return
-            following = self._pace.take(destination, self._pump) if destination.waiting else None
+            following = self._pace.take(destination, self._pump)
             if destination.waiting:
                 self._pump(destination)
 

@@ -5,7 +5,6 @@ import pytest
 from hub.delivery.outcome import (
     Delivered,
     Garbled,
-    Received,
     Refused,
     TimedOut,
     TokenRefused,
@@ -15,11 +14,12 @@ from hub.delivery.outcome import (
     may_have_arrived,
 )
 from ocpi_modules import envelope
+from ocpi_modules.http.connection import IncomingAnswer
 
 
-def received(status: int, code: int | None) -> Received:
+def received(status: int, code: int | None) -> IncomingAnswer:
     body = b"<html>sorry</html>" if code is None else b'{"status_code":%d,"timestamp":"2026-01-01T00:00:00Z"}' % code
-    return Received(status, {}, body)
+    return IncomingAnswer(status, {}, body)
 
 
 @pytest.mark.rule("R-20", "F-23", "X-81")
@@ -86,7 +86,7 @@ TIME = b'"timestamp":"2026-01-01T00:00:00Z"'
 @pytest.mark.rule("F-23")
 def test_an_answer_says_what_its_envelope_says(body: bytes) -> None:
     """Also where the usual ones are recognised without being decoded."""
-    expected, outcome = envelope.read(body), classify(Received(200, {}, body))
+    expected, outcome = envelope.read(body), classify(IncomingAnswer(200, {}, body))
     assert (outcome.answer if isinstance(outcome, Delivered | Refused) else None) == expected
 
 
