@@ -197,8 +197,7 @@ class Destination:
             if len(delivered) > MOST_REMEMBERED:
                 delivered.popitem(last=False)
         self._release(pending)
-        if self.unsettled:
-            self.settle()
+        self.settle()
 
     def give_back(self, pending: Pending) -> None:
         """Not sent, or in vain: it waits again, and goes out as a whole next time."""
@@ -209,7 +208,7 @@ class Destination:
     def _release(self, pending: Pending) -> None:
         if self.in_flight.get(pending.key) is pending:
             del self.in_flight[pending.key]
-        waiting = self.blocked.pop(pending.key, None) if self.blocked else None
+        waiting = self.blocked.pop(pending.key, None)
         if waiting is not None:
             self.want(waiting)
 

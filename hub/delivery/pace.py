@@ -38,8 +38,7 @@ class Pace:
         now = self._clock()
         seconds = self._seconds(destination.party)
         if seconds is None:
-            if self._next:
-                self._next.pop(destination.party, None)
+            self._next.pop(destination.party, None)
             return destination.take(now)
         turn = self._next.get(destination.party, now)
         if now < turn:

@@ -292,7 +292,11 @@ class DeliveryWorker:
         """Deliver, and then what waits for the same destination; what was not sent ends it."""
         following: Pending | None = pending
         while following is not None and await self._sending.deliver(destination, following):
-            if not destination.waiting or destination.away or self.destinations.get(destination.party) is not destination:
+            if (
+                not destination.waiting
+                or destination.away
+                or self.destinations.get(destination.party) is not destination
+            ):
                 return
             following = self._pace.take(destination, self._pump)
             if destination.waiting:

@@ -36,7 +36,7 @@ class WrittenRequest:
     method: str
     origin: Origin
     target: str
-    rest: bytes
+    rest: bytes = field(repr=False)
 
     def bytes_to(self, target: str) -> bytes:
         """What goes on the wire."""
