@@ -11,6 +11,8 @@ from ocpi_modules import roles
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import InterfaceRole, ModuleID, Role
 
+_NO_ROLES: frozenset[Role] = frozenset()
+
 
 class Audience:
     """Reads the directory and the agreements of this process."""
@@ -18,10 +20,7 @@ class Audience:
     def __init__(self, directory: Directory, policy: Policy) -> None:
         self._directory = directory
         self._policy = policy
-
-    @property
-    def hub_party(self) -> PartyId:
-        return self._directory.hub_party
+        self.hub_party = directory.hub_party
 
     def platform_of(self, party: PartyId) -> Platform | None:
         """The platform a party can be reached on now; None while it is away."""
@@ -30,17 +29,14 @@ class Audience:
 
     def includes(self, receiver: PartyId, platform: Platform, key: ObjectKey) -> bool:
         """Whether this object goes to this party: not its own, offered, of the right roles, agreed."""
-        if key.owner == receiver or platform.endpoint(key.module, InterfaceRole.RECEIVER) is None:
+        owner, module, broadcast = key.owner, key.module, key.audience == EVERYBODY
+        if owner == receiver or (module, InterfaceRole.RECEIVER) not in platform.endpoints:
             return False
-        if key.audience not in (EVERYBODY, str(receiver)):
+        if not broadcast and key.audience != str(receiver):
             return False
-        theirs = platform.roles_of(receiver)
-        return not theirs.isdisjoint(self._heard(key)) and self._policy.allows(key.owner, receiver, key.module)
-
-    def _heard(self, key: ObjectKey) -> frozenset[Role]:
-        owner = self._directory.known_platform_of(key.owner)
-        own = owner.roles_of(key.owner) if owner is not None else frozenset[Role]()
-        return _hearers(own, key.module, key.audience == EVERYBODY)
+        home = self._directory.known_platform_of(owner)
+        heard = _hearers(home.roles_of(owner) if home is not None else _NO_ROLES, module, broadcast)
+        return not heard.isdisjoint(platform.roles_of(receiver)) and self._policy.allows(owner, receiver, module)
 
 
 @lru_cache(maxsize=1024)

@@ -103,8 +103,9 @@ class Destination:
     """It has read up to the end of the log; fresh changes may go out before the log is read again."""
     concurrency: Concurrency = field(default_factory=Concurrency)
     read: Position = field(init=False)
-    urgent: dict[ObjectKey, Pending] = field(default_factory=dict)
-    pending: dict[ObjectKey, Pending] = field(default_factory=dict)
+    urgent: OrderedDict[ObjectKey, Pending] = field(default_factory=OrderedDict)
+    pending: OrderedDict[ObjectKey, Pending] = field(default_factory=OrderedDict)
+    """Ordered dictionaries, because the first is taken: a plain one looks for it behind every gap that was left (measured)."""
     blocked: dict[ObjectKey, Pending] = field(default_factory=dict)
     in_flight: dict[ObjectKey, Pending] = field(default_factory=dict)
     delivered: OrderedDict[ObjectKey, int] = field(default_factory=OrderedDict)
@@ -177,8 +178,8 @@ class Destination:
             return None
         if len(self.in_flight) >= (1 if self.failures else self.concurrency.limit):
             return None
-        key = next(iter(lane))
-        taken = self.in_flight[key] = lane.pop(key)
+        key, taken = lane.popitem(last=False)
+        self.in_flight[key] = taken
         return taken
 
     def may_carry(self, fresh: Fresh) -> bool:
@@ -189,13 +190,13 @@ class Destination:
 
     def done(self, pending: Pending, version: int | None) -> None:
         """Settled: the receiver has `version`, or (None) it does not get the object now."""
-        if version is not None:
-            self.delivered[pending.key] = max(version, self.delivered.get(pending.key, 0))
-            self.delivered.move_to_end(pending.key)
-            if len(self.delivered) > MOST_REMEMBERED:
-                self.delivered.popitem(last=False)
+        key, delivered = pending.key, self.delivered
+        if version is None:
+            delivered.pop(key, None)
         else:
-            self.delivered.pop(pending.key, None)
+            delivered[key] = max(version, delivered.pop(key, 0))
+            if len(delivered) > MOST_REMEMBERED:
+                delivered.popitem(last=False)
         self._release(pending)
         self.settle()
 
@@ -227,7 +228,7 @@ class Destination:
     def _settled(self, key: ObjectKey, version: int) -> bool:
         if self.delivered.get(key, 0) >= version:
             return True
-        return not any(key in lane for lane in (self.in_flight, self.blocked, self.pending, self.urgent))
+        return not (key in self.in_flight or key in self.blocked or key in self.pending or key in self.urgent)
 
     def forget(self) -> None:
         """Keep the cursor and nothing else; what is under way ends as it ends."""

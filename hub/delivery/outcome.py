@@ -1,13 +1,19 @@
 """What became of one message sent to a platform. Pure: one attempt, one typed outcome (R-20, F-23)."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ocpi_modules import envelope
 from ocpi_modules.envelope import Answer
+from ocpi_modules.http.connection import IncomingAnswer
 
 EXCERPT_LENGTH = 120
 _GATEWAY_FAILURES = (502, 503, 504)
+_USUAL = re.compile(
+    rb'\{"status_code": ?(1[0-9]{3}),(?: ?"status_message": ?"([ !#-\[\]-~]*)",)? ?"timestamp": ?"[ !#-\[\]-~]*"\}'
+)
+"""A success without data, in plain text: `envelope.read` finds the same in it, but has to decode it."""
 
 
 @dataclass(slots=True)
@@ -83,21 +89,12 @@ class NotSent:
 Outcome = Delivered | Refused | Garbled | TokenRefused | Unreachable | TimedOut | NotOffered | NotSent
 
 
-@dataclass(slots=True)
-class Received:
-    """An HTTP answer, header names in lower case."""
-
-    http_status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-def classify(received: Received) -> Outcome:
+def classify(received: IncomingAnswer) -> Outcome:
     """The outcome an HTTP answer stands for."""
     status = received.http_status
     if status in (401, 403):
         return TokenRefused(status)
-    answer = envelope.read(received.body)
+    answer = _usual(received.body) or envelope.read(received.body)
     if answer is None:
         return _not_ocpi(received)
     if 200 <= status < 300 and answer.succeeded:
@@ -107,6 +104,11 @@ def classify(received: Received) -> Outcome:
     if answer.succeeded and status not in (404, 405):
         return Garbled(status, f"The receiver answered HTTP {status} with the OCPI success code {answer.status_code}.")
     return Refused(status, received.headers, received.body, answer, _retry_after(received))
+
+
+def _usual(body: bytes) -> Answer | None:
+    found = _USUAL.fullmatch(body)
+    return Answer(int(found[1]), (found[2] or b"").decode(), None) if found else None
 
 
 def may_have_arrived(outcome: Outcome) -> bool:
@@ -120,7 +122,7 @@ def may_have_arrived(outcome: Outcome) -> bool:
             return False
 
 
-def _not_ocpi(received: Received) -> Outcome:
+def _not_ocpi(received: IncomingAnswer) -> Outcome:
     status = received.http_status
     if status in _GATEWAY_FAILURES:
         return Unreachable(f"The receiver's gateway answered HTTP {status}.", True, _retry_after(received))
@@ -130,7 +132,7 @@ def _not_ocpi(received: Received) -> Outcome:
     return Garbled(status, reason, _retry_after(received))
 
 
-def _retry_after(received: Received) -> float | None:
+def _retry_after(received: IncomingAnswer) -> float | None:
     """Only the form in seconds, and only where it is meant so; a date would trust the receiver's clock (Q-06)."""
     value = received.headers.get("retry-after", "").strip()
     asked = received.http_status in (429, 503) and value.isascii() and value.isdecimal() and len(value) < 10

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hub.delivery.outcome import Garbled, NotOffered, NotSent, Outcome, Received, TimedOut, Unreachable, classify
+from hub.delivery.outcome import Garbled, NotOffered, NotSent, Outcome, TimedOut, Unreachable, classify
 from hub.parties.platforms import Platform
 from ocpi_modules import headers
 from ocpi_modules.http import failures
-from ocpi_modules.http.client import OutgoingRequest, join_url
+from ocpi_modules.http.client import join_url
 from ocpi_modules.http.connection import IncomingAnswer
+from ocpi_modules.http.written import OutgoingRequest, WrittenRequest, routing_lines
 from ocpi_modules.message import OcpiRequest, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 
@@ -20,7 +21,7 @@ from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 class Client(Protocol):
     """What the door needs of `ocpi_modules.http.client.OcpiClient`."""
 
-    async def send(self, request: OutgoingRequest, deadline: float) -> IncomingAnswer: ...
+    async def send(self, request: OutgoingRequest | WrittenRequest, deadline: float) -> IncomingAnswer: ...
 
 
 @dataclass(frozen=True)
@@ -87,27 +88,17 @@ class DoorOut:
 
     async def send(self, message: RoutedMessage, platform: Platform, *, push: bool = False) -> Outcome:
         """Make one attempt; never raises for what a partner or the network does. `push`: with the deadline of a delivery."""
-        url = message.url or _endpoint_url(message, platform)
-        if url is None:
-            return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
         seconds = self._push_seconds(platform) if push else self.seconds(message, platform)
-        outcome = await self._attempt(_outgoing(message, platform, url), seconds)
+        try:
+            request = _prepared(message, platform) or _outgoing(message, platform)
+            if request is None:
+                return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
+            outcome = classify(await self._client.send(request, seconds))
+        except failures.SendFailed as failure:
+            outcome = _without_answer(failure, seconds)
         if not isinstance(outcome, (TimedOut, NotSent)):
             self._report(platform, not isinstance(outcome, Unreachable))
         return outcome
-
-    async def _attempt(self, request: OutgoingRequest, seconds: float) -> Outcome:
-        try:
-            answer = await self._client.send(request, seconds)
-        except failures.TimedOut as failure:
-            return TimedOut(seconds, failure.request_was_sent)
-        except (failures.AnswerTooLarge, failures.BadAnswer) as failure:
-            return Garbled(0, failure.message)
-        except failures.RequestRefused as failure:
-            return NotSent(failure.message)
-        except failures.SendFailed as failure:
-            return Unreachable(failure.message, failure.request_was_sent)
-        return classify(Received(answer.http_status, answer.headers, answer.body))
 
     def _push_seconds(self, platform: Platform) -> float:
         return platform.switches.push_timeout or self._deadlines.push
@@ -119,16 +110,51 @@ class DoorOut:
         return platform.switches.direct_timeout or self._deadlines.direct
 
 
-def _outgoing(message: RoutedMessage, platform: Platform, url: str) -> OutgoingRequest:
+def _without_answer(failure: failures.SendFailed, seconds: float) -> Outcome:
+    match failure:
+        case failures.TimedOut():
+            return TimedOut(seconds, failure.request_was_sent)
+        case failures.AnswerTooLarge() | failures.BadAnswer():
+            return Garbled(0, failure.message)
+        case failures.RequestRefused():
+            return NotSent(failure.message)
+        case _:
+            return Unreachable(failure.message, failure.request_was_sent)
+
+
+def _prepared(message: RoutedMessage, platform: Platform) -> WrittenRequest | None:
+    """What `_outgoing` says, of what was prepared for the platform; None where that does not go."""
+    endpoint = platform.prepared.get((message.custom or message.module, message.interface))
+    if endpoint is None or message.url:
+        return None
+    return endpoint.written(
+        message.method,
+        message.path,
+        message.query,
+        message.request_id,
+        _correlation_id(message),
+        "" if platform.switches.omit_routing_headers else routing_lines(message.to, message.sender),
+        message.body,
+    )
+
+
+def _outgoing(message: RoutedMessage, platform: Platform) -> OutgoingRequest | None:
     """The receiver's token, never the asker's (R-15); a new request id, the same correlation id (X-88, X-89)."""
+    url = message.url or _endpoint_url(message, platform)
+    if url is None:
+        return None
     sent = {
         "Authorization": platform.authorization,
         headers.REQUEST_ID: message.request_id,
-        headers.CORRELATION_ID: message.correlation_id or message.request_id,
+        headers.CORRELATION_ID: _correlation_id(message),
     }
     if not platform.switches.omit_routing_headers:
         sent |= headers.routing_headers(to=message.to, sender=message.sender)
     return OutgoingRequest(message.method, url, sent, message.body)
+
+
+def _correlation_id(message: RoutedMessage) -> str:
+    return message.correlation_id or message.request_id
 
 
 def _endpoint_url(message: RoutedMessage, platform: Platform) -> str | None:

@@ -9,7 +9,7 @@ import structlog
 from hub.db.engine import DatabaseAway
 from hub.delivery import backoff, messages, spelling
 from hub.delivery.audience import Audience
-from hub.delivery.destinations import Destination, Pending
+from hub.delivery.destinations import Destination, Fresh, Pending
 from hub.delivery.messages import State
 from hub.delivery.outcome import NotSent, Outcome, TimedOut, Unreachable
 from hub.delivery.send import DoorOut, RoutedMessage
@@ -27,11 +27,16 @@ Alarm = Callable[..., None]
 
 @dataclass(slots=True)
 class Attempt:
-    """A message on its way, the version it brings, and whether it is the whole object."""
+    """A message on its way and the version it brings. `fresh` is the push that it repeats, if it does."""
 
     message: RoutedMessage
     version: int
-    whole: bool
+    fresh: Fresh | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole object."""
+        return self.fresh is None or self.fresh.whole
 
 
 class Sending:
@@ -114,7 +119,7 @@ class Sending:
         if fresh.method is Method.PATCH and platform.switches.send_put_for_patch:
             return None
         message = messages.as_pushed(fresh, to=destination.party, hub=self._audience.hub_party)
-        return Attempt(message, fresh.version, fresh.whole)
+        return Attempt(message, fresh.version, fresh)
 
     async def _as_it_is(self, destination: Destination, pending: Pending) -> Attempt | None:
         """The whole object; None when it is gone."""
@@ -122,12 +127,12 @@ class Sending:
         if state is None:
             return None
         message = messages.whole(state, to=destination.party, hub=self._audience.hub_party)
-        return Attempt(message, state.version, whole=True)
+        return Attempt(message, state.version)
 
     async def _follow(
         self, destination: Destination, pending: Pending, attempt: Attempt, outcome: Outcome, began: float
     ) -> None:
-        if not isinstance(outcome, Unreachable | TimedOut | NotSent):
+        if not isinstance(outcome, (Unreachable, TimedOut, NotSent)):
             self._answered(destination.platform_id)
         verdict = judge(outcome, attempt.message.method)
         match verdict:

@@ -17,6 +17,7 @@ import structlog
 from hub.db.engine import DatabaseAway
 from hub.delivery import backoff
 from hub.delivery.audience import Audience
+from hub.delivery.carriers import Carriers
 from hub.delivery.catch_up import read_on
 from hub.delivery.destinations import Destination, Fresh, Pending
 from hub.delivery.messages import State
@@ -77,7 +78,7 @@ class DeliveryWorker:
             answered=self._suspicion.answered,
         )
         self._pace = Pace(audience, clock, lambda *turn: asyncio.get_running_loop().call_later(*turn))
-        self._tasks: dict[asyncio.Task[None], Destination] = {}
+        self._carriers = Carriers(self._deliver, self._finished, MOST_IN_FLIGHT)
         self._fresh: deque[Fresh] = deque(maxlen=MOST_FRESH)
         self._told = asyncio.Event()
         self._heard: set[UUID] = set()
@@ -231,9 +232,7 @@ class DeliveryWorker:
         destination.lease_until = 0.0
         if self.destinations.get(destination.party) is destination:
             del self.destinations[destination.party]
-        for task, of in self._tasks.items():
-            if of is destination:
-                task.cancel()
+        self._carriers.break_off(destination)
 
     async def _collect_debts(self) -> None:
         ready = [party for party, destination in self.destinations.items() if self._may_read(destination)]
@@ -283,26 +282,27 @@ class DeliveryWorker:
             self._pump(destination)
 
     def _pump(self, destination: Destination) -> None:
-        while destination.waiting and len(self._tasks) < MOST_IN_FLIGHT and not destination.away:
+        while destination.waiting and self._carriers.free and not destination.away:
             pending = self._pace.take(destination, self._pump)
             if pending is None:
                 return
-            task = asyncio.create_task(self._deliver(destination, pending))
-            self._tasks[task] = destination
-            task.add_done_callback(self._finished)
+            self._carriers.give(destination, pending)
 
     async def _deliver(self, destination: Destination, pending: Pending) -> None:
-        """Deliver, and then what waits for the same destination, without a task for each; what was not sent ends it."""
+        """Deliver, and then what waits for the same destination; what was not sent ends it."""
         following: Pending | None = pending
         while following is not None and await self._sending.deliver(destination, following):
-            if self.destinations.get(destination.party) is not destination or destination.away:
+            if (
+                not destination.waiting
+                or destination.away
+                or self.destinations.get(destination.party) is not destination
+            ):
                 return
-            following = self._pace.take(destination, self._pump) if destination.waiting else None
+            following = self._pace.take(destination, self._pump)
             if destination.waiting:
                 self._pump(destination)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        destination = self._tasks.pop(task)
+    def _finished(self, destination: Destination) -> None:
         if self.destinations.get(destination.party) is not destination:
             return
         self._pump(destination)
@@ -313,10 +313,7 @@ class DeliveryWorker:
         """Let what is under way end, then store the cursors and give everything back (Q-02)."""
         for destination in self.destinations.values():
             destination.leaving = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
-        for task in self._tasks:
-            task.cancel()
+        await self._carriers.stop(STOP_SECONDS)
         with contextlib.suppress(DatabaseAway):
             if self.destinations:
                 await self._store.release(list(self.destinations.values()))

@@ -61,6 +61,7 @@ class Directory:
         self._tokens: dict[bytes, Issued] = {}
         self._tokens_of: dict[UUID, tuple[bytes, ...]] = {}
         self._owners: dict[PartyId, UUID] = {}
+        self._homes: dict[PartyId, Platform] = {}
         self._recognised: dict[str, _Found] = {}
         self._unknown: dict[bytes | PartyId, float] = {}
         self._loading = asyncio.Lock()
@@ -96,9 +97,15 @@ class Directory:
         return self.known_platform_of(wanted)
 
     def known_platform_of(self, party: PartyId) -> Platform | None:
-        """As `platform_of`, from memory only."""
-        owner = self._owners.get(party) or self._owners.get(PartyId.of(*party))
-        return None if owner is None else self._platforms[owner]
+        """As `platform_of`, from memory only; what was found is remembered until any platform changes."""
+        return self._homes.get(party) or self._find_home(party)
+
+    def _find_home(self, party: PartyId) -> Platform | None:
+        known = party if party in self._owners else PartyId.of(*party)
+        if known not in self._owners:
+            return None
+        home = self._homes[known] = self._platforms[self._owners[known]]
+        return home
 
     def platform(self, platform_id: UUID) -> Platform | None:
         """One platform from memory."""
@@ -158,6 +165,7 @@ class Directory:
         self._tokens |= tokens
         self._tokens_of[platform.id] = tuple(tokens)
         self._owners |= {party.id: platform.id for party in platform.parties}
+        self._homes.clear()
         for listener in self.listeners:
             listener(platform)
 

@@ -13,6 +13,8 @@ from pydantic import SecretStr
 from hub.parties.switches import Switches
 from ocpi_modules import headers
 from ocpi_modules.custom import is_custom
+from ocpi_modules.http.failures import RequestRefused
+from ocpi_modules.http.written import PreparedEndpoint
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import InterfaceRole, Role
 
@@ -109,6 +111,14 @@ class Platform:
         return headers.authorization(self.token.get_secret_value(), base64_encoded=self.base64)
 
     @cached_property
+    def prepared(self) -> Mapping[EndpointKey, PreparedEndpoint]:
+        """Its endpoints with our token, ready to be called; without those that need a closer look at each call."""
+        if self.token is None or self.switches.trailing_slash != "as_listed":
+            return {}
+        found = {key: _prepared(url, self.authorization) for key, url in self.endpoints.items()}
+        return {key: endpoint for key, endpoint in found.items() if endpoint is not None}
+
+    @cached_property
     def party_ids(self) -> frozenset[PartyId]:
         """Its registered parties; one party may hold several roles (R-32)."""
         return frozenset(party.id for party in self.parties if party.state is PartyState.REGISTERED)
@@ -143,6 +153,13 @@ class Platform:
     def endpoint(self, module: str, interface: InterfaceRole) -> str | None:
         """The URL of one interface of one module, None when the platform does not offer it."""
         return self.endpoints.get((module, interface))
+
+
+def _prepared(url: str, authorization: str) -> PreparedEndpoint | None:
+    try:
+        return PreparedEndpoint(url, authorization)
+    except RequestRefused:
+        return None
 
 
 class Caller(NamedTuple):

@@ -18,6 +18,7 @@ from ocpi_modules.http.failures import AddressRefused, RequestRefused, Unreachab
 
 MAXIMUM_URL = 2000
 MAXIMUM_ADDRESSES = 4
+NOT_SECURE = "The URL must begin with https://."
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """(host, port) -> IP addresses as text; raises OSError."""
@@ -64,7 +65,7 @@ def split_url(url: str, *, allow_insecure: bool = False) -> tuple[Origin, str]:
         raise AddressRefused("The URL must be absolute, begin with https:// and hold no user name.")
     scheme = parts[1].lower()
     if scheme != "https" and not allow_insecure:
-        raise AddressRefused("The URL must begin with https://.")
+        raise AddressRefused(NOT_SECURE)
     target = parts[4] or "/"
     if not _VISIBLE.fullmatch(target):
         raise AddressRefused("The URL holds a character that must be percent-encoded.")

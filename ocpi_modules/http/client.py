@@ -6,17 +6,14 @@ host and port (S-24).
 """
 
 import asyncio
-import re
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
 
 from ocpi_modules import headers as names
-from ocpi_modules.http.addresses import Origin, Resolve, Resolver, addresses_of, split_url
-from ocpi_modules.http.connection import Caps, IncomingAnswer
+from ocpi_modules.http.addresses import NOT_SECURE, Origin, Resolve, Resolver, addresses_of, split_url
+from ocpi_modules.http.connection import Caps, Connection, IncomingAnswer
 from ocpi_modules.http.failures import (
     AddressRefused,
     AnswerTooLarge,
@@ -27,6 +24,7 @@ from ocpi_modules.http.failures import (
     Unreachable,
 )
 from ocpi_modules.http.pool import Pool
+from ocpi_modules.http.written import OutgoingRequest, WrittenRequest, write
 from ocpi_modules.message import PartyId
 
 __all__ = [
@@ -40,29 +38,14 @@ __all__ = [
     "SendFailed",
     "TimedOut",
     "Unreachable",
+    "WrittenRequest",
     "join_url",
     "ocpi_headers",
 ]
 
 DEFAULT_DEADLINE = 30.0
 
-_BAD_HEADER = re.compile(r"[\x00-\x1f\x7f]")
-_METHOD = re.compile(r"[A-Z]{3,10}")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_OURS = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "user-agent", "accept"}
-)
 _MOST_ORIGINS = 5000
-
-
-@dataclass(slots=True)
-class OutgoingRequest:
-    """Host, Content-Length and the like in `headers` are replaced by our own; a body without Content-Type is application/json."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
 
 
 @dataclass(slots=True)
@@ -102,14 +85,22 @@ class OcpiClient:
         self._resolve = resolve or self._resolver
         self._pools: dict[Origin, Pool] = {}
 
-    async def send(self, request: OutgoingRequest, deadline: float = DEFAULT_DEADLINE) -> IncomingAnswer:
+    async def send(
+        self, request: OutgoingRequest | WrittenRequest, deadline: float = DEFAULT_DEADLINE
+    ) -> IncomingAnswer:
         """Send and wait for the whole answer, at most `deadline` seconds in all: queueing, connecting, sending, receiving.
 
         Raises SendFailed. A redirect that is not followed is returned as it is.
         """
         progress = _Progress(asyncio.get_running_loop().time() + deadline)
+        if isinstance(request, OutgoingRequest):
+            request = write(request, allow_insecure=self._allow_insecure)
+        elif request.origin.scheme != "https" and not self._allow_insecure:
+            raise AddressRefused(NOT_SECURE)
         try:
-            return await self._follow(request, progress)
+            answer = await self._once(request, request.target, progress)
+            target = self._moved(request, answer) if answer.http_status in (307, 308) else None
+            return answer if target is None else await self._once(request, target, progress)
         except TimeoutError:
             raise TimedOut(f"No answer within {deadline:g} s.", request_was_sent=progress.sent) from None
 
@@ -126,62 +117,51 @@ class OcpiClient:
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
-    async def _follow(self, request: OutgoingRequest, progress: _Progress) -> IncomingAnswer:
-        if not _METHOD.fullmatch(request.method):
-            raise RequestRefused("The method is not one of HTTP.")
-        origin, target = split_url(request.url, allow_insecure=self._allow_insecure)
-        answer = await self._once(origin, target, request, progress)
+    def _moved(self, request: WrittenRequest, answer: IncomingAnswer) -> str | None:
+        """Where a redirect leads to, None when it is not followed (S-24)."""
         location = answer.headers.get("location")
-        if answer.http_status not in (307, 308) or not location:
-            return answer
+        if not location:
+            return None
         try:
-            elsewhere, target = split_url(urljoin(request.url, location), allow_insecure=self._allow_insecure)
+            url = urljoin(request.origin.url + request.target, location)
+            origin, target = split_url(url, allow_insecure=self._allow_insecure)
         except (AddressRefused, ValueError):
-            return answer
-        return await self._once(origin, target, request, progress) if elsewhere == origin else answer
+            return None
+        return target if origin == request.origin else None
 
-    async def _once(self, origin: Origin, target: str, request: OutgoingRequest, progress: _Progress) -> IncomingAnswer:
-        data = _serialize(origin, target, request)
-        pool = self._pool(origin)
-        kept = await self._exchange(pool, data, request.method, progress, fresh=False)
-        if kept is None:
-            kept = await self._exchange(pool, data, request.method, progress, fresh=True)
-        assert kept is not None
-        return kept
-
-    async def _exchange(
-        self, pool: Pool, data: bytes, method: str, progress: _Progress, *, fresh: bool
-    ) -> IncomingAnswer | None:
-        """None: a kept connection was at its end and the GET may be sent once more."""
-        connection = None if fresh else pool.take()
-        if connection is None:
-            async with asyncio.timeout_at(progress.until):
-                connection = await pool.acquire(fresh=fresh)
+    async def _once(
+        self, request: WrittenRequest, target: str, progress: _Progress, *, fresh: bool = False
+    ) -> IncomingAnswer:
+        pool = self._pools.get(request.origin) or self._new_pool(request.origin)
+        connection = (None if fresh else pool.take()) or await self._acquire(pool, progress, fresh=fresh)
         was_kept = connection.answered > 0
+        progress.sent = True
         try:
-            progress.sent = True
-            return await connection.exchange(data, until=progress.until, head=method == "HEAD")
+            data, head = request.bytes_to(target), request.method == "HEAD"
+            return await connection.exchange(data, until=progress.until, head=head)
         except Unreachable:
-            if was_kept and method == "GET" and not connection.answer_began:
-                return None
-            raise
+            if not was_kept or request.method != "GET" or connection.answer_began:
+                raise
         finally:
             pool.release(connection)
+        return await self._once(request, target, progress, fresh=True)
 
-    def _pool(self, origin: Origin) -> Pool:
-        pool = self._pools.get(origin)
-        if pool is None:
-            self._make_room()
-            pool = self._pools[origin] = Pool(
-                origin,
-                self._addresses,
-                self._tls if origin.scheme == "https" else None,
-                self._caps,
-                connections=self._connections,
-                waiting=self._waiting,
-                connect_seconds=self._connect_seconds,
-                idle_seconds=self._idle_seconds,
-            )
+    async def _acquire(self, pool: Pool, progress: _Progress, *, fresh: bool) -> Connection:
+        async with asyncio.timeout_at(progress.until):
+            return await pool.acquire(fresh=fresh)
+
+    def _new_pool(self, origin: Origin) -> Pool:
+        self._make_room()
+        pool = self._pools[origin] = Pool(
+            origin,
+            self._addresses,
+            self._tls if origin.scheme == "https" else None,
+            self._caps,
+            connections=self._connections,
+            waiting=self._waiting,
+            connect_seconds=self._connect_seconds,
+            idle_seconds=self._idle_seconds,
+        )
         return pool
 
     def _make_room(self) -> None:
@@ -220,38 +200,6 @@ def join_url(endpoint_url: str, suffix: str) -> str:
     if suffix.startswith("?"):
         return endpoint_url + suffix
     return f"{endpoint_url.rstrip('/')}/{suffix.lstrip('/')}"
-
-
-def _serialize(origin: Origin, target: str, request: OutgoingRequest) -> bytes:
-    _refuse_bad(request.headers)
-    lines = [f"{request.method} {target} HTTP/1.1\r\n{_host(origin)}"]
-    given = {name.lower(): f"{name}: {value}" for name, value in request.headers.items()}
-    lines += [line for name, line in given.items() if name not in _OURS]
-    if request.body and "content-type" not in given:
-        lines.append("Content-Type: application/json")
-    if request.body or request.method in ("POST", "PUT", "PATCH"):
-        lines.append(f"Content-Length: {len(request.body)}")
-    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + request.body
-
-
-@lru_cache(1024)
-def _host(origin: Origin) -> str:
-    return f"Host: {origin.host_header}\r\nUser-Agent: ocpi\r\nAccept: application/json"
-
-
-def _refuse_bad(headers: Mapping[str, str]) -> None:
-    values = "".join(headers.values())
-    if _BAD_HEADER.search(values) or not values.isascii():
-        wrong = next(name for name, value in headers.items() if _BAD_HEADER.search(value) or not value.isascii())
-        raise RequestRefused(f"The header {wrong} holds characters no header may hold.")
-    for name in headers:
-        if not _is_token(name):
-            raise RequestRefused("The name of a header holds characters no header may hold.")
-
-
-@lru_cache(256)
-def _is_token(name: str) -> bool:
-    return _TOKEN.fullmatch(name) is not None
 
 
 def _tls(extra_ca: Path | None) -> ssl.SSLContext:

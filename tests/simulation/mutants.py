@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.mutation import GREEN, SLOW, STALE, Mutant, copy_to, judge, run
 
-SEEDS = 100
+SEEDS = 200
 SECONDS = 300
 DESTINATIONS, SENDING, WORKER = "hub/delivery/destinations.py", "hub/delivery/sending.py", "hub/delivery/worker.py"
 BACKOFF, STATES = "hub/delivery/backoff.py", "hub/delivery/states.py"

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from hub.delivery.outcome import Outcome, Received, TimedOut, Unreachable, classify
+from hub.delivery.outcome import Outcome, TimedOut, Unreachable, classify
 from hub.delivery.send import RoutedMessage
 from hub.objects.repository import ObjectKey
 from hub.parties.platforms import Platform
+from ocpi_modules.http.connection import IncomingAnswer
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Method, Role
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 TIMEOUT = 10.0
 OK = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
 NO = b'{"status_code":2001,"status_message":"no","timestamp":"2026-01-01T00:00:00Z"}'
-DELIVERED, REFUSED = classify(Received(200, {}, OK)), classify(Received(200, {}, NO))
-BROKEN = classify(Received(500, {}, b"oops"))
+DELIVERED, REFUSED = classify(IncomingAnswer(200, {}, OK)), classify(IncomingAnswer(200, {}, NO))
+BROKEN = classify(IncomingAnswer(500, {}, b"oops"))
 VERSION = re.compile(rb'"version":(\d+)')
 KINDS = (
     "down",
@@ -37,12 +38,12 @@ KINDS = (
     "lying",
 )
 LIES = (
-    classify(Received(200, {}, b"<html>busy</html>")),
-    classify(Received(500, {}, OK)),
-    classify(Received(200, {}, b'{"status_code":3000,"timestamp":"2026-01-01T00:00:00Z"}')),
-    classify(Received(302, {"location": "http://127.0.0.1/"}, b"")),
-    classify(Received(401, {}, OK)),
-    classify(Received(200, {}, NO)),
+    classify(IncomingAnswer(200, {}, b"<html>busy</html>")),
+    classify(IncomingAnswer(500, {}, OK)),
+    classify(IncomingAnswer(200, {}, b'{"status_code":3000,"timestamp":"2026-01-01T00:00:00Z"}')),
+    classify(IncomingAnswer(302, {"location": "http://127.0.0.1/"}, b"")),
+    classify(IncomingAnswer(401, {}, OK)),
+    classify(IncomingAnswer(200, {}, NO)),
 )
 """What some say whether they took it or not."""
 
@@ -85,7 +86,7 @@ class Receiver:
                 return Reply(0.1, Unreachable("reset", request_was_sent=True), took=True)
             case "throttled":
                 after = {"retry-after": str(int(10 ** (5 * chance.random())))}
-                return Reply(self.think, classify(Received(429, after, NO)))
+                return Reply(self.think, classify(IncomingAnswer(429, after, NO)))
             case "broken":
                 return Reply(self.think, BROKEN)
             case "refuses one" if key.key_folded == self.grudge:

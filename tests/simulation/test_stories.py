@@ -8,8 +8,9 @@ from unittest.mock import patch
 
 import pytest
 
-from hub.delivery.outcome import Received, classify
+from hub.delivery.outcome import classify
 from hub.parties.platforms import Connection
+from ocpi_modules.http.connection import IncomingAnswer
 from tests.simulation import virtual_time
 from tests.simulation.quiet import CPO, Quiet
 from tests.simulation.receivers import DELIVERED, NO, Reply
@@ -100,7 +101,7 @@ async def test_a_session_missed_while_its_older_state_is_taken_is_owed_still() -
 async def test_a_receiver_that_asks_for_a_day_is_left_alone_for_an_hour_and_not_for_less() -> None:
     here = Quiet(1, lease_seconds=MINUTE)
     [receiver] = here.all
-    busy = Reply(0.01, classify(Received(429, {"retry-after": "86400"}, NO)))
+    busy = Reply(0.01, classify(IncomingAnswer(429, {"retry-after": "86400"}, NO)))
     receiver.answer = lambda mood, key, chance: busy  # type: ignore[method-assign]
     await asyncio.sleep(10)
     left = here.departures()

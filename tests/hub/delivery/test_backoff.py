@@ -6,9 +6,10 @@ import pytest
 
 from hub.delivery import backoff
 from hub.delivery.backoff import Concurrency
-from hub.delivery.outcome import Received, TimedOut, Unreachable, classify
+from hub.delivery.outcome import TimedOut, Unreachable, classify
 from hub.delivery.sharing import winner
 from hub.delivery.verdict import Failed, Rejected, Taken, Verdict, judge
+from ocpi_modules.http.connection import IncomingAnswer
 from ocpi_modules.spec import Method
 
 OK = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
@@ -69,26 +70,26 @@ def test_wakes_after_an_outage_are_spread_over_at_most_thirty_seconds() -> None:
     ],
 )
 def test_what_an_answer_means(status: int, body: bytes, method: Method, expected: type[Verdict]) -> None:
-    assert isinstance(judge(classify(Received(status, {}, body)), method), expected)
+    assert isinstance(judge(classify(IncomingAnswer(status, {}, body)), method), expected)
 
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("body", [b"", NO])
 def test_retry_after_is_read_with_and_without_an_envelope(status: int, body: bytes) -> None:
-    verdict = judge(classify(Received(status, {"retry-after": "17"}, body)), Method.PUT)
+    verdict = judge(classify(IncomingAnswer(status, {"retry-after": "17"}, body)), Method.PUT)
     assert isinstance(verdict, Failed)
     assert (verdict.retry_after, verdict.its_own) == (17, True)
 
 
 @pytest.mark.parametrize("value", ["", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "1e9", "9" * 40])
 def test_a_retry_after_that_is_no_number_of_seconds_is_passed_over(value: str) -> None:
-    verdict = judge(classify(Received(503, {"retry-after": value}, b"")), Method.PUT)
+    verdict = judge(classify(IncomingAnswer(503, {"retry-after": value}, b"")), Method.PUT)
     assert isinstance(verdict, Failed)
     assert verdict.retry_after is None
 
 
 def test_what_may_be_the_objects_fault_is_told_from_what_is_the_receivers() -> None:
-    broken = judge(classify(Received(500, {}, b"")), Method.PUT)
+    broken = judge(classify(IncomingAnswer(500, {}, b"")), Method.PUT)
     assert isinstance(broken, Failed)
     assert not broken.its_own
     away = [judge(outcome, Method.PUT) for outcome in (Unreachable("gone"), TimedOut(10))]

@@ -5,7 +5,6 @@ import pytest
 from hub.delivery.outcome import (
     Delivered,
     Garbled,
-    Received,
     Refused,
     TimedOut,
     TokenRefused,
@@ -14,11 +13,13 @@ from hub.delivery.outcome import (
     excerpt,
     may_have_arrived,
 )
+from ocpi_modules import envelope
+from ocpi_modules.http.connection import IncomingAnswer
 
 
-def received(status: int, code: int | None) -> Received:
+def received(status: int, code: int | None) -> IncomingAnswer:
     body = b"<html>sorry</html>" if code is None else b'{"status_code":%d,"timestamp":"2026-01-01T00:00:00Z"}' % code
-    return Received(status, {}, body)
+    return IncomingAnswer(status, {}, body)
 
 
 @pytest.mark.rule("R-20", "F-23", "X-81")
@@ -54,6 +55,39 @@ def received(status: int, code: int | None) -> Received:
 )
 def test_an_answer_has_one_meaning(status: int, code: int | None, kind: type) -> None:
     assert type(classify(received(status, code))) is kind
+
+
+TIME = b'"timestamp":"2026-01-01T00:00:00Z"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status_code":1000,%s}' % TIME,
+        b'{"status_code":1999,"status_message":"Success",%s}' % TIME,
+        b'{"status_code": 1000, "status_message": "", "timestamp": "x"}',
+        b'{"status_code":1000,"status_message":"a\\u0041",%s}' % TIME,
+        b'{"status_code":1000,"status_message":"a\tb",%s}' % TIME,
+        '{"status_code":1000,"status_message":"\u00e4","timestamp":"x"}'.encode(),
+        b'{"status_code":1000,"status_message":"\xff",%s}' % TIME,
+        b'{"status_code":1000,"status_code":1001,%s}' % TIME,
+        b'{"status_code":1000,"timestamp":"x",%s}' % TIME,
+        b'{"status_code":1000,%s}}' % TIME,
+        b'{"status_code":1000,%s} \n' % TIME,
+        b'{"status_code":1000,%s,"data":{"a":1.50}}' % TIME,
+        b'{"status_code":01000,%s}' % TIME,
+        b'{"status_code":1000.0,%s}' % TIME,
+        b'{"status_code":10000,%s}' % TIME,
+        b'{"status_code":"1000",%s}' % TIME,
+        b'{"status_code":1000,"timestamp":"x" "y"}',
+        b'{"status_code":1000}',
+    ],
+)
+@pytest.mark.rule("F-23")
+def test_an_answer_says_what_its_envelope_says(body: bytes) -> None:
+    """Also where the usual ones are recognised without being decoded."""
+    expected, outcome = envelope.read(body), classify(IncomingAnswer(200, {}, body))
+    assert (outcome.answer if isinstance(outcome, Delivered | Refused) else None) == expected
 
 
 @pytest.mark.promise("S-28")

@@ -260,6 +260,22 @@ async def test_a_suspended_platform_is_refused(hub: SmallHub) -> None:
             await hub.directory.authenticate(request(party.hub_token))
 
 
+async def test_a_party_is_found_as_it_is_now_however_often_it_was_asked_for(hub: SmallHub) -> None:
+    async with Party.running(CPO) as party, Party.running(("EMSP", "DE/XYZ")) as other:
+        await registered(hub, party, CPO)
+        await registered(hub, other, ("EMSP", "DE/XYZ"))
+        before = hub.directory.known_platform_of(ABC)
+        assert before is not None
+        assert hub.directory.known_platform_of(PartyId("nl", "abc")) is before
+        async with hub.database.transaction() as connection:
+            await repository.set_state(connection, before.id, "SUSPENDED")
+            await repository.touch(connection, before.id)
+        await hub.directory.refresh()
+        after = hub.directory.known_platform_of(ABC)
+        assert (after, after and after.state) == (hub.directory.platform(before.id), PlatformState.SUSPENDED)
+        assert hub.directory.known_platform_of(PartyId("NL", "AB")) is None
+
+
 async def test_a_value_that_came_to_mean_two_platforms_is_refused_although_it_was_recognised_before(
     hub: SmallHub,
 ) -> None:
