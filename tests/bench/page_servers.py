@@ -17,20 +17,22 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from hub import garbage
 from hub.objects.tables import KeptObject
+from hub.telemetry import configure_logs
 from ocpi_modules import json
 from ocpi_modules.http.listener import running
 from ocpi_modules.locations.schemas import Location
+from tests.bench.messages import CPO, EMSP
 from tests.bench.processes import orm_engine
+from tests.bench.product import product
 from tests.bench.rounds import pin
-from tests.hub.network import network
-from tests.support.postgres import FreshDatabase
+from tests.hub.network import Partner
 
 
 @contextlib.asynccontextmanager
 async def hub(dsn: str) -> AsyncIterator[int]:
-    """The whole way: authentication, routing decision, agreements, counters, page, envelope, headers."""
-    async with network(FreshDatabase("", dsn, dsn, dsn)) as built:
-        yield built.port
+    """The whole product; its partners are the owner of the Locations and who reads them."""
+    async with product(dsn, Partner(CPO, "CPO"), Partner(EMSP, "EMSP")) as port:
+        yield port
 
 
 @contextlib.asynccontextmanager
@@ -114,6 +116,7 @@ async def orm(dsn: str) -> AsyncIterator[int]:
 
 
 async def main(kind: str, dsn: str) -> None:
+    configure_logs()
     async with {"hub": hub, "memory": memory, "orm": orm}[kind](dsn) as port:
         garbage.settle()  # as `ocpi-hub serve` does
         print(port, flush=True)

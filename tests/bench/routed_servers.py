@@ -9,7 +9,7 @@ import base64
 import contextlib
 import sys
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -20,32 +20,20 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from hub import garbage
-from hub.agreements import repository as agreements
-from hub.agreements.policy import Terms
-from hub.app import running_hub
-from hub.db.engine import Database, open_pool
-from hub.settings import load
 from hub.telemetry import configure_logs
 from ocpi_modules.http.client import OcpiClient, OutgoingRequest
 from ocpi_modules.http.listener import running
 from tests.bench.messages import CPO, EMSP
-from tests.bench.processes import hub_environment
+from tests.bench.product import product
 from tests.bench.rounds import pin
-from tests.hub.network import Partner, register
+from tests.hub.network import Partner
 
 
 @contextlib.asynccontextmanager
 async def hub(receiver: int, dsn: str) -> AsyncIterator[int]:
     """The whole product: two platforms registered at the receiver, an agreement between their parties."""
-    settings = load(hub_environment(dsn))
-    database = Database(await open_pool(dsn, max_size=1, application_name="bench"))
-    async with database.transaction() as connection:
-        await agreements.put_agreements(connection, [agreements.Agreement(CPO, EMSP, Terms())])
-    for party, role in ((CPO, "CPO"), (EMSP, "EMSP")):
-        await register(database, settings.keys, Partner(party, role, receiver))
-    await database.close()
-    async with running_hub(settings, dsn, lambda: datetime.now(UTC)) as built, running(built.ocpi) as listening:
-        yield listening.port
+    async with product(dsn, Partner(CPO, "CPO", receiver), Partner(EMSP, "EMSP", receiver)) as port:
+        yield port
 
 
 @contextlib.asynccontextmanager

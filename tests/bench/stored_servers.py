@@ -18,18 +18,16 @@ import uvloop
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from hub import garbage
-from hub.app import POOL_SIZE, running_hub
-from hub.db.engine import Database, open_pool
+from hub.app import POOL_SIZE
+from hub.db.engine import open_pool
 from hub.objects.tables import KeptObject
-from hub.settings import load
 from hub.telemetry import configure_logs
-from ocpi_modules.http.listener import running
 from tests.bench import store
 from tests.bench.messages import CPO
-from tests.bench.processes import hub_environment, orm_engine
+from tests.bench.processes import orm_engine
+from tests.bench.product import product
 from tests.bench.rounds import pin
-from tests.hub.network import Partner, register
+from tests.hub.network import Partner
 from tests.support import objects
 
 LOCATIONS, IN_FLIGHT = 10_000, 64
@@ -68,12 +66,8 @@ class Pushes:
 @contextlib.asynccontextmanager
 async def hub(dsn: str) -> AsyncIterator[int]:
     """The whole product; its one partner is the CPO."""
-    settings = load(hub_environment(dsn))
-    database = Database(await open_pool(dsn, max_size=1, application_name="bench"))
-    await register(database, settings.keys, Partner(CPO, "CPO"))
-    await database.close()
-    async with running_hub(settings, dsn, lambda: NOW) as built, running(built.ocpi) as listening:
-        yield listening.port
+    async with product(dsn, Partner(CPO, "CPO"), clock=lambda: NOW) as port:
+        yield port
 
 
 @contextlib.asynccontextmanager
@@ -150,7 +144,6 @@ async def main(kind: str, dsn: str) -> None:
     read = asyncio.get_running_loop().run_in_executor
     if kind == "hub":
         async with hub(dsn) as port:
-            garbage.settle()  # as `ocpi-hub serve` does
             print(port, flush=True)
             await read(None, sys.stdin.read)
         return
