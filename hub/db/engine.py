@@ -7,18 +7,10 @@ from typing import Any
 
 import asyncpg
 
+from hub.db.at_hand import AWAY, PROTOCOL, AtHand, is_lost
+
 DEADLINE_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
-RELEASE_SECONDS = 1.0
-KEPT_SECONDS = 1.0
-AWAY = (
-    OSError,  # with it TimeoutError and ConnectionError
-    asyncpg.PostgresConnectionError,  # class 08, with it ConnectionDoesNotExistError
-    asyncpg.OperatorInterventionError,  # class 57: shut down, crashed, starting, statement_timeout
-    asyncpg.InsufficientResourcesError,  # class 53: too many connections, disk full, out of memory
-    asyncpg.IdleInTransactionSessionTimeoutError,
-)
-PROTOCOL = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class DatabaseAway(Exception):
@@ -57,7 +49,7 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool, *, deadline: float = DEADLINE_SECONDS) -> None:
         self._pool = pool
-        self._connections = _AtHand(pool)
+        self._connections = AtHand(pool)
         self._deadline = deadline
 
     def connection(self, deadline: float | None = None) -> contextlib.AbstractAsyncContextManager[Any]:
@@ -82,7 +74,7 @@ class Database:
             except (*AWAY, asyncio.CancelledError):
                 raise  # the connection is given up, and with it the transaction
             except BaseException:
-                if not _is_lost(connection):
+                if not is_lost(connection):
                     await transaction.rollback()
                 raise
             await transaction.commit()
@@ -97,73 +89,12 @@ class Database:
             self._pool.terminate()
 
 
-class _AtHand:
-    """Takes connections from a pool and keeps those that come back at hand for a moment: asyncpg's own way of giving one back
-    and taking it again is half the work of reading a row.
-
-    They go back to the pool within KEPT_SECONDS, which then minds how long they are idle and how much they were used.
-    """
-
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
-        self._turns = asyncio.Semaphore(pool.get_max_size())
-        self._idle: list[Any] = []
-        self._upkeep: asyncio.TimerHandle | None = None
-        self._going_back: asyncio.Task[None] | None = None
-
-    async def take(self) -> Any:
-        await self._turns.acquire()
-        try:
-            while self._idle:
-                connection = self._idle.pop()
-                if not _is_lost(connection):
-                    return connection
-                await self._to_the_pool(connection)
-            return await self._pool.acquire()
-        except BaseException:
-            self._turns.release()
-            raise
-
-    async def give_back(self, connection: Any, *, in_order: bool) -> None:
-        """`in_order`: the block it was used in ended well."""
-        try:
-            if not in_order or self._pool.is_closing() or _is_lost(connection) or connection.is_in_transaction():
-                await self._to_the_pool(connection)
-            else:
-                self._keep(connection)
-        finally:
-            self._turns.release()
-
-    def _keep(self, connection: Any) -> None:
-        self._idle.append(connection)
-        if self._upkeep is None:
-            self._upkeep = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._begin_to_go_back)
-
-    async def go_back(self) -> None:
-        """Give the pool what is at hand."""
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            self._upkeep = None
-        while self._idle:
-            await self._to_the_pool(self._idle.pop())
-
-    async def _to_the_pool(self, connection: Any) -> None:
-        """It rolls back what is open and replaces a connection that is lost."""
-        try:
-            await self._pool.release(connection, timeout=RELEASE_SECONDS)
-        except (*AWAY, *PROTOCOL):
-            return  # asyncpg has terminated the connection
-
-    def _begin_to_go_back(self) -> None:
-        self._going_back = asyncio.get_running_loop().create_task(self.go_back())
-
-
 class _Borrowed:
     """A connection for one block. When its time is up the task is cancelled, as by asyncio.timeout."""
 
     __slots__ = ("_cancelling", "_connection", "_connections", "_late", "_seconds", "_task", "_timer")
 
-    def __init__(self, connections: _AtHand, seconds: float) -> None:
+    def __init__(self, connections: AtHand, seconds: float) -> None:
         self._connections = connections
         self._connection: Any = None
         self._seconds = seconds
@@ -202,7 +133,7 @@ class _Borrowed:
         if not isinstance(error, (*AWAY, *PROTOCOL, asyncio.CancelledError)):
             return
         connection = self._connection
-        lost = connection is None or _is_lost(connection)
+        lost = connection is None or is_lost(connection)
         if isinstance(error, PROTOCOL) and not lost:
             return  # a mistake of the caller, such as a wrong number of arguments
         if not lost:
@@ -211,13 +142,6 @@ class _Borrowed:
             raise DatabaseAway("PostgreSQL is away or too slow: TimeoutError") from error
         if not isinstance(error, asyncio.CancelledError):
             raise DatabaseAway(f"PostgreSQL is away or too slow: {str(error) or type(error).__name__}") from error
-
-
-def _is_lost(connection: Any) -> bool:
-    try:
-        return bool(connection.is_closed())
-    except asyncpg.InterfaceError:
-        return True  # the pool has taken it back already
 
 
 async def _keep_as_it_is(_: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from hub.db import engine, postmaster
+from hub.db import at_hand, postmaster
 from hub.db.embedded import EmbeddedPostgres, open_embedded
 from hub.db.engine import Database, DatabaseAway, open_pool
 from tests.support.postgres import FAST, FreshDatabase
@@ -143,7 +143,7 @@ async def test_a_cancelled_caller_gives_its_connection_back(server: EmbeddedPost
 async def test_nobody_waits_for_a_connection_that_is_at_hand(
     server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "KEPT_SECONDS", 3600)
+    monkeypatch.setattr(at_hand, "KEPT_SECONDS", 3600)
     database = Database(await open_pool(server.owner_dsn(), max_size=2, application_name="at_hand"))
     assert await asyncio.gather(*(ask(database) for _ in range(40))) == [1] * 40
     began = time.monotonic()
@@ -154,7 +154,7 @@ async def test_nobody_waits_for_a_connection_that_is_at_hand(
 async def test_connections_at_hand_go_back_to_the_pool(
     server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "KEPT_SECONDS", 0.01)
+    monkeypatch.setattr(at_hand, "KEPT_SECONDS", 0.01)
     pool = await open_pool(server.owner_dsn(), max_size=2, application_name="at_hand")
     database = Database(pool)
     assert await asyncio.gather(ask(database), ask(database)) == [1, 1]
@@ -168,7 +168,7 @@ async def test_connections_at_hand_go_back_to_the_pool(
 async def test_a_connection_that_was_cut_at_hand_is_replaced_unnoticed(
     server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "KEPT_SECONDS", 3600)
+    monkeypatch.setattr(at_hand, "KEPT_SECONDS", 3600)
     pool = await open_pool(server.owner_dsn(), max_size=1, application_name="at_hand")
     database = Database(pool)
     async with database.connection() as connection:
