@@ -248,15 +248,19 @@ async def owe_missed(connection: Any, party: str, key: ObjectKey, version: int, 
     )
 
 
-async def settle(connection: Any, party: str, key: ObjectKey, version: int) -> None:
-    """`version` was taken: nothing is owed any more, unless the object has changed in between."""
-    await connection.execute(
-        "DELETE FROM undelivered WHERE party = $1 AND owner = $2 AND module = $3 AND key_folded = $4 AND audience = $5 "
-        "AND NOT EXISTS (SELECT FROM kept_object AS kept WHERE kept.owner = $2 AND kept.module = $3 "
-        "AND kept.key_folded = $4 AND kept.audience = $5 AND kept.version > $6)",
-        party,
-        *key.columns,
-        version,
+async def settle(connection: Any, party: str, key: ObjectKey, version: int) -> bool:
+    """`version` was taken: whether nothing is owed any more, as it is unless the object has changed in between."""
+    debt = "party = $1 AND owner = $2 AND module = $3 AND key_folded = $4 AND audience = $5"
+    return bool(
+        await connection.fetchval(
+            f"WITH paid AS (DELETE FROM undelivered WHERE {debt} "  # noqa: S608
+            "AND NOT EXISTS (SELECT FROM kept_object AS kept WHERE kept.owner = $2 AND kept.module = $3 "
+            "AND kept.key_folded = $4 AND kept.audience = $5 AND kept.version > $6) RETURNING 1) "
+            f"SELECT EXISTS (SELECT FROM paid) OR NOT EXISTS (SELECT FROM undelivered WHERE {debt})",
+            party,
+            *key.columns,
+            version,
+        )
     )
 
 

@@ -122,8 +122,9 @@ class Sending:
         return Attempt(message, fresh.version, fresh)
 
     async def _as_it_is(self, destination: Destination, pending: Pending) -> Attempt | None:
-        """The whole object; None when it is gone."""
-        state: State | None = await self._states.get(pending.key, pending.version)
+        """The whole object, not older than what the receiver has; None when it is gone."""
+        at_least = max(pending.version, destination.delivered.get(pending.key, 0))
+        state: State | None = await self._states.get(pending.key, at_least)
         if state is None:
             return None
         message = messages.whole(state, to=destination.party, hub=self._audience.hub_party)
@@ -162,8 +163,8 @@ class Sending:
                 await self._failed(destination, pending, verdict)
 
     async def _settle(self, destination: Destination, pending: Pending, version: int | None) -> None:
-        if pending.owed or pending.key in destination.owing:
-            await self._store.settle(destination, pending.key, version or pending.version)
+        owed = pending.owed or pending.key in destination.owing
+        if owed and await self._store.settle(destination, pending.key, version or pending.version):
             destination.owing.discard(pending.key)
         destination.done(pending, version)
 
@@ -202,13 +203,14 @@ class Sending:
         destination.failures, destination.not_before = failures, now + delay  # also if another push worked meanwhile
         destination.give_back(pending)
         if opens:
-            await self._open(destination, delay, failed.reason)
+            await self._open(destination, failures, delay, failed.reason)
 
-    async def _open(self, destination: Destination, delay: float, reason: str) -> None:
-        """Nothing but probes from now on; only the cursor is kept (Q-01)."""
+    async def _open(self, destination: Destination, failures: int, delay: float, reason: str) -> None:
+        """Nothing but probes from now on; only the cursor is kept (Q-01). `failures` as this push found them: a renewal beside it
+        may forget those that another process has cleared."""
         destination.forget()
         destination.skipping = self._reads_for_itself(destination)
-        destination.paused = await self._store.failed(destination, delay, reason)
+        destination.paused = await self._store.failed(destination, failures, delay, reason)
         destination.noted = True
         _log.warning("destination fails", destination=str(destination.party), reason=reason, seconds=delay)
         if destination.paused:

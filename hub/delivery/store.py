@@ -78,9 +78,9 @@ class Store(Protocol):
         self, destination: Destination, pending: Pending, attempts: int, seconds: float | None, reason: str
     ) -> bool: ...
 
-    async def settle(self, destination: Destination, key: ObjectKey, version: int) -> None: ...
+    async def settle(self, destination: Destination, key: ObjectKey, version: int) -> bool: ...
 
-    async def failed(self, destination: Destination, seconds: float, reason: str) -> bool: ...
+    async def failed(self, destination: Destination, failures: int, seconds: float, reason: str) -> bool: ...
 
     async def seconds_failing(self, destination: Destination) -> float: ...
 
@@ -193,15 +193,16 @@ class PostgresStore:
                 connection, party, epoch, pending.key, pending.version, attempts, seconds, reason
             )
 
-    async def settle(self, destination: Destination, key: ObjectKey, version: int) -> None:
+    async def settle(self, destination: Destination, key: ObjectKey, version: int) -> bool:
+        """Whether nothing is owed of this object any more, now that the receiver has `version`."""
         async with self._database.transaction() as connection:
-            await repository.settle(connection, str(destination.party), key, version)
+            return await repository.settle(connection, str(destination.party), key, version)
 
-    async def failed(self, destination: Destination, seconds: float, reason: str) -> bool:
+    async def failed(self, destination: Destination, failures: int, seconds: float, reason: str) -> bool:
         """Store the back-off; True when the destination is PAUSED from now on."""
         async with self._database.transaction() as connection:
             state = await repository.note_failure(
-                connection, str(destination.party), destination.epoch, destination.failures, seconds, reason, PAUSE_DAYS
+                connection, str(destination.party), destination.epoch, failures, seconds, reason, PAUSE_DAYS
             )
         return state == "PAUSED"
 

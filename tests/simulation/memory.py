@@ -251,10 +251,11 @@ class MemoryDatabase:
         self.debts[destination.party, pending.key] = Debt(pending.version, attempts, due, reason)
         return True
 
-    def settle(self, destination: Destination, key: ObjectKey, version: int) -> None:
+    def settle(self, destination: Destination, key: ObjectKey, version: int) -> bool:
         known = self.objects.get(key)
         if known is None or known[0].version <= version:
             self.debts.pop((destination.party, key), None)
+        return (destination.party, key) not in self.debts
 
     def owed(self, parties: Collection[PartyId], most: int) -> list[tuple[PartyId, Pending]]:
         now = self.clock()
@@ -265,13 +266,13 @@ class MemoryDatabase:
         ]
         return [(party, pending) for _, party, pending in sorted(due, key=lambda one: one[0])[:most]]
 
-    def failed(self, destination: Destination, seconds: float) -> bool:
+    def failed(self, destination: Destination, failures: int, seconds: float) -> bool:
         held, now = self.under_lease(destination), self.clock()
         if held is None:
             return False
         held.paused = held.paused or (held.failing_since is not None and held.failing_since < now - PAUSE_DAYS * 86_400)
         held.failing_since = now if held.failing_since is None else held.failing_since
-        held.failures, held.next_attempt = destination.failures, now + seconds
+        held.failures, held.next_attempt = failures, now + seconds
         return held.paused
 
     def succeeded(self, destination: Destination) -> None:
@@ -387,11 +388,11 @@ class MemoryStore:
     ) -> bool:
         return await self._do(lambda: self.database.owe(destination, pending, attempts, seconds, reason))
 
-    async def settle(self, destination: Destination, key: ObjectKey, version: int) -> None:
-        await self._do(lambda: self.database.settle(destination, key, version))
+    async def settle(self, destination: Destination, key: ObjectKey, version: int) -> bool:
+        return await self._do(lambda: self.database.settle(destination, key, version))
 
-    async def failed(self, destination: Destination, seconds: float, reason: str) -> bool:
-        return await self._do(lambda: self.database.failed(destination, seconds))
+    async def failed(self, destination: Destination, failures: int, seconds: float, reason: str) -> bool:
+        return await self._do(lambda: self.database.failed(destination, failures, seconds))
 
     async def seconds_failing(self, destination: Destination) -> float:
         def effect() -> float:

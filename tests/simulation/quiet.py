@@ -73,10 +73,9 @@ class Quiet:
         receiver = self.receivers[party] = Receiver(platform, party)
         return receiver
 
-    def put(self, name: str, *, told: bool = True) -> None:
+    def put(self, name: str, *, told: bool = True, method: Method = Method.PUT) -> None:
         """The CPO broadcasts a Location."""
-        key = ObjectKey(CPO, ModuleID.locations, name, "*")
-        self._push(key, name, f"/NL/CPO/{name}", told=told)
+        self._push(location(name), name, f"/NL/CPO/{name}", told=told, method=method)
 
     def put_token(self, owner: PartyId, name: str, *, revoked: bool = False, told: bool = True) -> None:
         """An eMSP broadcasts a Token."""
@@ -92,13 +91,15 @@ class Quiet:
         if version is not None:
             self.database.debts[party, key] = Debt(version, 0, self.loop.time(), "It was not there.")
 
-    def _push(self, key: ObjectKey, name: str, path: str, *, revoked: bool = False, told: bool) -> None:
+    def _push(
+        self, key: ObjectKey, name: str, path: str, *, revoked: bool = False, told: bool, method: Method = Method.PUT
+    ) -> None:
         own = self.database.begin()
         version = self.database.write(own, key, lambda number: body(key, name, number), revoked=revoked)
         self.database.commit(own)
         if told and version is not None:
             content = body(key, name, version)
-            self.worker.told(Fresh(key, version, Method.PUT, path, "", content, revoked=revoked))
+            self.worker.told(Fresh(key, version, method, path, "", content, revoked=revoked))
 
     def set_connection(self, connection: Connection) -> None:
         for party in self.receivers:
@@ -120,3 +121,8 @@ class Quiet:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
         self.judge.verdict()
+
+
+def location(name: str) -> ObjectKey:
+    """The key of what the CPO broadcasts."""
+    return ObjectKey(CPO, ModuleID.locations, name, "*")

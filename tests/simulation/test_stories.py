@@ -8,12 +8,15 @@ from unittest.mock import patch
 
 import pytest
 
+from hub.delivery.destinations import Destination
 from hub.delivery.outcome import classify
 from hub.parties.platforms import Connection
 from ocpi_modules.http.connection import IncomingAnswer
+from ocpi_modules.spec import Method
 from tests.simulation import virtual_time
-from tests.simulation.quiet import CPO, Quiet
-from tests.simulation.receivers import DELIVERED, NO, Reply
+from tests.simulation.memory import Debt
+from tests.simulation.quiet import CPO, Quiet, location
+from tests.simulation.receivers import DELIVERED, NO, REFUSED, Reply
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
@@ -92,6 +95,78 @@ async def test_a_session_missed_while_its_older_state_is_taken_is_owed_still() -
     await asyncio.sleep(MINUTE)
     assert [version for version, _ in receiver.held.values()] == [6]
     assert here.database.debts == {}
+    await here.end()
+
+
+@pytest.mark.rule("Q-08")
+@told_in_virtual_time
+async def test_what_was_refused_is_paid_by_the_version_that_came_while_it_was_taken() -> None:
+    """It is refused once, and taken when the log repeats it, before its debt is due."""
+    here = Quiet(1)
+    [receiver] = here.all
+
+    def slow(*asked: object) -> Reply:
+        if receiver.pushes == 0:
+            return Reply(0.01, REFUSED)
+        if receiver.pushes > 1:
+            return Reply(0.01, DELIVERED, took=True)
+        here.loop.call_later(0.9, here.put, "L1")
+        return Reply(1.0, DELIVERED, took=True)
+
+    receiver.answer = slow  # type: ignore[method-assign]
+    await asyncio.sleep(10)
+    here.put("L1")
+    await asyncio.sleep(0.5)
+    [debt] = here.database.debts.values()
+    assert debt.due is not None
+    assert debt.due > here.loop.time() + 1.0
+    await asyncio.sleep(10)
+    assert (receiver.held, receiver.pushes) == ({location("L1"): (2, False)}, 3)
+    assert here.database.debts == {}
+    await here.end()
+
+
+@pytest.mark.rule("Q-08")
+@told_in_virtual_time
+async def test_a_debt_is_paid_with_nothing_older_than_what_the_receiver_has() -> None:
+    """A state that was pushed is good for half a second, a PATCH after it is not remembered as one."""
+    here = Quiet(1)
+    [receiver] = here.all
+    await asyncio.sleep(10)
+    for _ in range(20):
+        here.put("L1")
+        await asyncio.sleep(0.1)
+        here.put("L1", method=Method.PATCH)
+        await asyncio.sleep(0.1)
+        here.database.debts[receiver.party, location("L1")] = Debt(1, 1, here.loop.time(), "It said no.")
+        await asyncio.sleep(0.37)
+    await asyncio.sleep(MINUTE)
+    assert (receiver.held[location("L1")], here.database.debts) == ((40, False), {})
+    await here.end()
+
+
+@pytest.mark.rule("Q-01")
+@told_in_virtual_time
+async def test_a_back_off_is_stored_with_its_failures_whatever_a_renewal_forgets_beside_it() -> None:
+    """Without them nobody would find it cleared: the receiver could call, and wait all the same."""
+    here = Quiet(1)
+    [receiver] = here.all
+    busy = Reply(0.01, classify(IncomingAnswer(429, {"retry-after": "600"}, NO)))
+    receiver.answer = lambda mood, key, chance: busy  # type: ignore[method-assign]
+    store = here.worker._store
+    failed = store.failed
+
+    async def overtaken(destination: Destination, *given: Any) -> bool:
+        destination.failures = 0
+        return await failed(destination, *given)
+
+    store.failed = overtaken  # type: ignore[method-assign]
+    await asyncio.sleep(10)
+    here.put("L1")
+    await asyncio.sleep(1)
+    held = here.database.destinations[receiver.party]
+    assert held.next_attempt is not None
+    assert held.failures == 1
     await here.end()
 
 

@@ -237,8 +237,7 @@ async def test_a_stale_holder_changes_nothing(here: Setting) -> None:
     assert await here.store.restart(stale, walk=True) is None
     assert not await here.store.owe(stale, Pending(key("A"), 1), 1, 5.0, "no")
     assert await here.store.attempts(holder, Pending(key("A"), 1)) == 0
-    stale.failures = 9
-    await here.store.failed(stale, 500.0, "no")
+    await here.store.failed(stale, 9, 500.0, "no")
     assert (await here.store.renew([holder]))[EMSP].failures == 0
     await here.expire()
     after = await leased(here, ONE)
@@ -299,8 +298,7 @@ async def test_a_restart_begins_before_what_still_runs(here: Setting) -> None:
 @pytest.mark.rule("Q-01")
 async def test_failing_is_remembered_until_a_success_and_a_call_ends_only_the_back_off(here: Setting) -> None:
     mine = await leased(here)
-    mine.failures = 4
-    assert not await here.store.failed(mine, 300.0, "gone")
+    assert not await here.store.failed(mine, 4, 300.0, "gone")
     assert await here.store.seconds_failing(mine) < 60
     await here.expire()
     [lease] = await here.store.take(OTHER, [str(EMSP)])
@@ -320,12 +318,11 @@ async def test_failing_is_remembered_until_a_success_and_a_call_ends_only_the_ba
 @pytest.mark.rule("Q-01")
 async def test_five_days_of_failure_pause(here: Setting) -> None:
     mine = await leased(here)
-    mine.failures = 3
     for _ in range(4):
-        assert not await here.store.failed(mine, 900.0, "gone")
+        assert not await here.store.failed(mine, 3, 900.0, "gone")
         await here.time_passes()
     await here.time_passes()
-    assert await here.store.failed(mine, 900.0, "gone")
+    assert await here.store.failed(mine, 3, 900.0, "gone")
     assert (await here.store.renew([mine]))[EMSP].paused
 
 
@@ -340,9 +337,10 @@ async def test_a_debt_is_due_counted_and_settled_by_the_newest_version_only(here
     assert await here.store.owed([EMSP]) == [(EMSP, replace(debt, owed=True))]
     assert await here.store.attempts(mine, debt) == 2
     assert await here.store.attempts(mine, Pending(key("A"), 2)) == 0
-    await here.store.settle(mine, key("A"), 1)
+    assert not await here.store.settle(mine, key("A"), 1)
     assert await here.store.owing(mine) == {key("A")}
-    await here.store.settle(mine, key("A"), 2)
+    assert await here.store.settle(mine, key("A"), 2)
+    assert await here.store.settle(mine, key("A"), 2)
     assert await here.store.owing(mine) == set()
 
 
