@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from hub.delivery.destinations import Destination, Pending
 
 Job = tuple[Destination, Pending]
+REST_SECONDS = 1.0
+"""After which those that wait for another job end; the next is begun by new ones."""
 
 
 class Carriers:
@@ -19,6 +21,7 @@ class Carriers:
         self._most = most
         self._at_work: dict[asyncio.Task[None], Destination] = {}
         self._at_rest: list[tuple[asyncio.Task[None], asyncio.Future[Job]]] = []
+        self._home_time: asyncio.TimerHandle | None = None
         self._stopped = False
 
     @property
@@ -45,9 +48,7 @@ class Carriers:
     async def stop(self, seconds: float) -> None:
         """Let what is under way end, at most so long; then break it off."""
         self._stopped = True
-        for task, _ in self._at_rest:
-            task.cancel()
-        self._at_rest.clear()
+        self._send_home()
         if self._at_work:
             await asyncio.wait(self._at_work, timeout=seconds)
         for task in self._at_work:
@@ -63,7 +64,17 @@ class Carriers:
                 return
             given: asyncio.Future[Job] = loop.create_future()
             self._at_rest.append((task, given))
+            if self._home_time is None:
+                self._home_time = loop.call_later(REST_SECONDS, self._send_home)
             destination, pending = await given
+
+    def _send_home(self) -> None:
+        for task, _ in self._at_rest:
+            task.cancel()
+        self._at_rest.clear()
+        if self._home_time is not None:
+            self._home_time.cancel()
+            self._home_time = None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A job, or the whole task with it: also one that was cancelled before it began."""

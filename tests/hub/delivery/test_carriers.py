@@ -3,6 +3,9 @@
 import asyncio
 from uuid import uuid4
 
+import pytest
+
+from hub.delivery import carriers
 from hub.delivery.carriers import Carriers
 from hub.delivery.destinations import Destination, Pending
 from hub.objects.changelog import Position
@@ -62,6 +65,19 @@ async def test_a_task_carries_one_job_after_the_other() -> None:
         await work.open(destination)
     assert ([str(one.party) for one in work.ended], len(set(work.tasks))) == (["DE*A", "DE*B", "DE*C"], 1)
     await work.carriers.stop(1)
+
+
+async def test_a_task_that_finds_nothing_more_to_carry_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carriers, "REST_SECONDS", 0.01)
+    work = Work()
+    for name in ("A", "B"):
+        destination = work.to(name)
+        await work.give(destination)
+        await work.open(destination)
+        async with asyncio.timeout(5):
+            await asyncio.wait([work.tasks[-1]])
+    assert work.tasks[0] is not work.tasks[1]
+    assert [one.party.party_id for one in work.ended] == ["A", "B"]
 
 
 async def test_no_more_than_so_many_are_at_work() -> None:
