@@ -120,12 +120,12 @@ class Destination:
     # What is to be sent
 
     def fed(self, window: Window) -> None:
-        """Take over a window of the log that begins at `read`, but for what is the party's own."""
+        """Take over a window of the log that begins at `read`."""
         for change in window.ahead:
             self.want(Pending(change.key, change.version, urgent=True))
-        party, delivered, unsettled = self.party, self.delivered, self.unsettled
+        delivered, unsettled = self.delivered, self.unsettled
         for change in window.changes:
-            if change.key.owner != party and delivered.get(change.key, 0) < change.version:
+            if delivered.get(change.key, 0) < change.version:
                 self.want(Pending(change.key, change.version, urgent=change.revoked))
                 unsettled.append((change.position, change.key, change.version))
         if window.end != self.read:
@@ -144,13 +144,15 @@ class Destination:
         self.settle()
 
     def told(self, fresh: Pending) -> None:
-        """Send a fresh change of another party at once, if nothing of the log is missing before it, which repeats it."""
-        goes_out = self.live and not self.away and not self.paused and len(self.pending) < MOST_PENDING
-        if goes_out and fresh.key.owner != self.party:
+        """Send a fresh change at once, if nothing of the log is missing before it. The log repeats it in any case."""
+        if self.live and not self.away and not self.paused and len(self.pending) < MOST_PENDING:
             self.want(fresh)
 
     def want(self, wanted: Pending) -> None:
+        """Unless it has it already, or the object is its own."""
         key = wanted.key
+        if key.owner == self.party:
+            return
         if self.delivered.get(key, 0) >= wanted.version and not wanted.owed:
             return
         if key in self.in_flight:
