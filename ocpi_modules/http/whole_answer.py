@@ -24,7 +24,7 @@ class WholeAnswer:
     """`send` is what an ASGI application gets. `ends()`: the answer overtakes its request's body, after which nothing more is
     read: it says `Connection: close`, and the connection is left for the protocol to end, which loses no answer to a reset."""
 
-    __slots__ = ("_cycle", "_ends", "_start")
+    __slots__ = ("_cycle", "_ends", "_names", "_start")
 
     def __init__(self, cycle: RequestResponseCycle, ends: Callable[[], bool]) -> None:
         self._cycle = cycle
@@ -34,7 +34,8 @@ class WholeAnswer:
     async def send(self, message: Message) -> None:
         """The start of an answer of a known length waits for its body."""
         if message["type"] == "http.response.start" and not self._cycle.response_started:
-            if _has_length(message):
+            self._names = _names(tuple([name for name, _ in message.get("headers", ())]))
+            if self._names.length >= 0:
                 self._start = message
             else:
                 await self._begin(message)
@@ -65,7 +66,7 @@ class WholeAnswer:
             await cycle.flow.drain()
         if cycle.disconnected:
             return
-        head = _head(start, len(body))
+        head = self._head(start, len(body))
         if not cycle.keep_alive or self._ends():
             head += b"connection: close\r\n"
         cycle.response_started = cycle.response_complete = True
@@ -76,21 +77,15 @@ class WholeAnswer:
             cycle.transport.close()
         cycle.on_response()
 
-
-def _has_length(start: Message) -> bool:
-    return _names(tuple([name for name, _ in start.get("headers", ())])).length >= 0
-
-
-def _head(start: Message, length: int) -> bytes:
-    """The status line and headers. Raises RuntimeError for what would break the answer apart (F-40), as uvicorn does."""
-    pairs, values = zip(*start["headers"], strict=True)
-    names = _names(pairs)
-    if HEADER_VALUE_RE.search(b"".join(values)):
-        raise RuntimeError("a header of the answer holds characters no header may hold")
-    said = values[names.length]
-    if int(said) != length:
-        raise RuntimeError(f"the answer has {length} bytes and says {said.decode('latin-1')}")
-    return STATUS_LINE[start["status"]] + names.lines % values
+    def _head(self, start: Message, length: int) -> bytes:
+        """The status line and headers. Raises RuntimeError for what would break the answer apart (F-40), as uvicorn does."""
+        values = tuple([value for _, value in start["headers"]])
+        if HEADER_VALUE_RE.search(b"".join(values)):
+            raise RuntimeError("a header of the answer holds characters no header may hold")
+        said = values[self._names.length]
+        if int(said) != length:
+            raise RuntimeError(f"the answer has {length} bytes and says {said.decode('latin-1')}")
+        return STATUS_LINE[start["status"]] + self._names.lines % values
 
 
 @lru_cache(256)
