@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from uuid import uuid4
@@ -58,11 +59,9 @@ def told(pushes: list[Received]) -> list[tuple[str, str]]:
     return [(item.document["party_id"], item.document["status"]) for item in pushes]
 
 
-async def told_last(party: Party, what: tuple[str, str]) -> None:
-    """Until this is what it heard last; what it hears after it joined may come late."""
-    async with asyncio.timeout(30):
-        while told(party.received("PUT", "hubclientinfo"))[-1:] != [what]:
-            await asyncio.sleep(0.01)
+def was_told_last(party: Party, what: tuple[str, str]) -> bool:
+    """What it hears after it joined may come late."""
+    return told(party.received("PUT", "hubclientinfo"))[-1:] == [what]
 
 
 def told_connected(party: Party) -> set[str]:
@@ -237,7 +236,7 @@ async def test_who_was_away_reads_what_changed_and_is_told_the_latest_once(hub: 
             for state in (Connection.OFFLINE, Connection.CONNECTED, Connection.OFFLINE):
                 hub.clock.ahead += LEAST_ANNOUNCED
                 await connect(hub, platform, state)
-                await told_last(other, ("CPO", state.value))
+                await eventually(partial(was_told_last, other, ("CPO", state.value)), seconds=30)
             assert len(emsp.received("PUT", "hubclientinfo")) == 1
 
             found = await listed(emsp, f"date_from={format_datetime(left)}")
