@@ -1,6 +1,5 @@
 """The three servers of B-7, behind the same listener and flags: `python -m tests.bench.page_servers hub|memory|orm <dsn>`."""
 
-import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
@@ -15,14 +14,13 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from hub import garbage
 from hub.objects.tables import KeptObject
 from hub.telemetry import configure_logs
 from ocpi_modules import json
 from ocpi_modules.http.listener import running
 from ocpi_modules.locations.schemas import Location
 from tests.bench.messages import CPO, EMSP
-from tests.bench.processes import orm_engine
+from tests.bench.processes import orm_engine, serve
 from tests.bench.product import product
 from tests.bench.rounds import pin
 from tests.hub.network import Partner
@@ -118,9 +116,7 @@ async def orm(dsn: str) -> AsyncIterator[int]:
 async def main(kind: str, dsn: str) -> None:
     configure_logs()
     async with {"hub": hub, "memory": memory, "orm": orm}[kind](dsn) as port:
-        garbage.settle()  # as `ocpi-hub serve` does
-        print(port, flush=True)
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        await serve(port)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from hub import garbage
+
 SECRET = b"k" * 32
 
 
@@ -35,6 +37,13 @@ async def started(module: str, *arguments: str) -> AsyncIterator[Served]:
     finally:
         process.kill()
         process.wait()
+
+
+async def serve(port: int) -> None:
+    """What such a server does once it listens: everything that stays is made, as in `ocpi-hub serve`."""
+    garbage.settle()
+    print(port, flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 def hub_environment(dsn: str) -> dict[str, str]:

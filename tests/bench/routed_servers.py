@@ -4,7 +4,6 @@
 written with FastAPI and httpx.
 """
 
-import asyncio
 import base64
 import contextlib
 import sys
@@ -19,11 +18,11 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from hub import garbage
 from hub.telemetry import configure_logs
 from ocpi_modules.http.client import OcpiClient, OutgoingRequest
 from ocpi_modules.http.listener import running
 from tests.bench.messages import CPO, EMSP
+from tests.bench.processes import serve
 from tests.bench.product import product
 from tests.bench.rounds import pin
 from tests.hub.network import Partner
@@ -126,9 +125,7 @@ async def main(kind: str, receiver: str, dsn: str) -> None:
     configure_logs()
     sides = {"hub": hub, "null": null, "plain": plain}
     async with sides[kind](int(receiver), dsn) as port:
-        garbage.settle()  # as `ocpi-hub serve` does
-        print(port, flush=True)
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        await serve(port)
 
 
 if __name__ == "__main__":

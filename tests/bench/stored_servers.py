@@ -24,7 +24,7 @@ from hub.objects.tables import KeptObject
 from hub.telemetry import configure_logs
 from tests.bench import store
 from tests.bench.messages import CPO
-from tests.bench.processes import orm_engine
+from tests.bench.processes import orm_engine, serve
 from tests.bench.product import product
 from tests.bench.rounds import pin
 from tests.hub.network import Partner
@@ -144,8 +144,7 @@ async def main(kind: str, dsn: str) -> None:
     read = asyncio.get_running_loop().run_in_executor
     if kind == "hub":
         async with hub(dsn) as port:
-            print(port, flush=True)
-            await read(None, sys.stdin.read)
+            await serve(port)
         return
     pushes, (side, in_flight) = Pushes(), SIDES[kind]
     async with side(dsn) as write:

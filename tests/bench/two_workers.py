@@ -16,17 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from hub.agreements import repository as agreements
-from hub.agreements.policy import DEFAULT_TERMS
-from hub.db.engine import Database, open_pool
-from ocpi_modules.secrets import Keys
 from tests.bench import store
 from tests.bench.load import load
 from tests.bench.messages import ANSWERS, CPO, EMSP, MESSAGES
-from tests.bench.processes import SECRET, hub_environment, started
+from tests.bench.processes import hub_environment, started
+from tests.bench.product import register_all
 from tests.bench.rounds import Line, cpu_seconds, interleaved, pin
 from tests.bench.routed import TOKENS, show_session
-from tests.hub.network import Partner, register
+from tests.hub.network import Partner
 from tests.support.postgres import fresh_database, migrate_hub_template
 
 SECONDS, ROUNDS = 2.0, 7
@@ -96,12 +93,7 @@ async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
 async def hub(server: store.EmbeddedPostgres, receiver: int, workers: int) -> AsyncIterator[Serving]:
     """The command itself, two platforms registered at the receiver, an agreement between their parties."""
     async with fresh_database(server, migrate_hub_template(server)) as fresh:
-        database = Database(await open_pool(fresh.app_dsn, max_size=1, application_name="bench"))
-        async with database.transaction() as connection:
-            await agreements.put_agreements(connection, [agreements.Agreement(CPO, EMSP, DEFAULT_TERMS)])
-        for party, role in ((CPO, "CPO"), (EMSP, "EMSP")):
-            await register(database, Keys.derived_from(SECRET), Partner(party, role, receiver))
-        await database.close()
+        await register_all(fresh.app_dsn, Partner(CPO, "CPO", receiver), Partner(EMSP, "EMSP", receiver))
         with tempfile.TemporaryFile() as log:
             async with _serving(fresh.app_dsn, workers, log) as serving:
                 yield serving
