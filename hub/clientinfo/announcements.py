@@ -170,8 +170,8 @@ class Announcements:
         offline_too = not self._suspicion.suspecting
         async with self._database.transaction() as connection:
             changed = await announced.announce(connection, None, self._clock(), offline_too=offline_too)
-            for platform_id in changed:
-                await parties.touch(connection, platform_id)
+            if changed:
+                await parties.touch(connection, *changed)
         return set(changed)
 
     async def _bring_up_to_date(self, connection: Any, platforms: Sequence[UUID], *, only_new: bool = False) -> None:

@@ -17,22 +17,25 @@ async def announce(
     """Bring the announced states of a platform's parties, or of all, up to date (H-06 to H-09, H-14, F-24).
 
     A change between CONNECTED and OFFLINE waits until the one before is LEAST_ANNOUNCED old; any other is made at once. Returns
-    the platforms whose parties changed. `offline_too=False` announces nobody OFFLINE (Q-11).
+    the platforms whose parties changed; they are locked before their parties, as by everyone. `offline_too=False` announces
+    nobody OFFLINE (Q-11).
     """
     rows = await connection.fetch(
         """
-        WITH due AS (
-            SELECT r.country_code, r.party_id, r.role,
-                   CASE WHEN p.state = 'PLANNED' OR r.state = 'PLANNED' THEN 'PLANNED'
-                        WHEN p.state <> 'REGISTERED' OR r.state = 'SUSPENDED' THEN 'SUSPENDED'
-                        ELSE p.connection END AS status
-            FROM party r JOIN platform p USING (platform_id) WHERE $1::uuid IS NULL OR r.platform_id = $1
+        WITH due AS MATERIALIZED (
+            SELECT r.country_code, r.party_id, r.role, is_now.status
+            FROM platform p JOIN party r USING (platform_id) CROSS JOIN LATERAL (
+                SELECT CASE WHEN p.state = 'PLANNED' OR r.state = 'PLANNED' THEN 'PLANNED'
+                            WHEN p.state <> 'REGISTERED' OR r.state = 'SUSPENDED' THEN 'SUSPENDED'
+                            ELSE p.connection END AS status) AS is_now
+            WHERE ($1::uuid IS NULL OR p.platform_id = $1)
+              AND r.announced <> is_now.status AND ($4 OR is_now.status <> 'OFFLINE')
+              AND (r.announced_at <= $3 OR r.announced NOT IN ('CONNECTED', 'OFFLINE')
+                   OR is_now.status NOT IN ('CONNECTED', 'OFFLINE'))
+            ORDER BY p.platform_id FOR NO KEY UPDATE OF p, r
         )
         UPDATE party SET announced = due.status, announced_at = $2 FROM due
         WHERE (party.country_code, party.party_id, party.role) = (due.country_code, due.party_id, due.role)
-          AND party.announced <> due.status AND ($4 OR due.status <> 'OFFLINE')
-          AND (party.announced_at <= $3 OR party.announced NOT IN ('CONNECTED', 'OFFLINE')
-               OR due.status NOT IN ('CONNECTED', 'OFFLINE'))
         RETURNING party.platform_id
         """,
         platform_id,

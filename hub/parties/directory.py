@@ -231,6 +231,7 @@ class Directory:
         self._tokens[found.mac] = replace(found.issued, pending=False)
         try:
             async with self._database.transaction() as connection:
+                await repository.lock_platform(connection, platform_id)
                 if await repository.use_token_first(connection, found.mac, self._clock()):
                     await repository.retire_other_tokens(connection, platform_id, found.mac)
                     await repository.touch(connection, platform_id)

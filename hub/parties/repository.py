@@ -55,19 +55,25 @@ async def platform(connection: Connection, platform_id: UUID) -> Row | None:
 async def lock_platform(connection: Connection, platform_id: UUID) -> str | None:
     """Its state; the row is locked until the transaction ends."""
     state: str | None = await connection.fetchval(
-        "SELECT state FROM platform WHERE platform_id = $1 FOR UPDATE", platform_id
+        "SELECT state FROM platform WHERE platform_id = $1 FOR NO KEY UPDATE", platform_id
     )
     return state
 
 
-async def touch(connection: Connection, platform_id: UUID) -> int:
-    """Give the platform the next revision, so that every process reads it again; returns that number."""
-    revision: int = await connection.fetchval(
+async def touch(connection: Connection, *platforms: UUID) -> int | None:
+    """Give platforms the next revision, so that every process reads them again; returns that number, None where there are none.
+
+    They are locked first, the number of all platforms last, as in every transaction that locks or changes a platform before it
+    is touched: the other way round two of them could wait for each other.
+    """
+    revision: int | None = await connection.fetchval(
         """
-        WITH next AS (UPDATE directory_revision SET revision = revision + 1 RETURNING revision)
-        UPDATE platform SET revision = next.revision FROM next WHERE platform_id = $1 RETURNING platform.revision
+        WITH own AS MATERIALIZED (
+                SELECT FROM platform WHERE platform_id = ANY($1) ORDER BY platform_id FOR NO KEY UPDATE),
+            next AS (UPDATE directory_revision SET revision = revision + 1 WHERE EXISTS (SELECT FROM own) RETURNING revision)
+        UPDATE platform SET revision = next.revision FROM next WHERE platform_id = ANY($1) RETURNING platform.revision
         """,
-        platform_id,
+        platforms,
     )
     return revision
 
@@ -208,7 +214,7 @@ async def claim_renewal(
         UPDATE platform p SET renewal_url = $3, renewal_attempts = before.attempts + 1,
                renew_after = now() + make_interval(secs => least($4 * power(2, least(before.attempts, 20)), 900))
         FROM (SELECT platform_id, CASE WHEN renewal_url = $3 THEN renewal_attempts ELSE 0 END AS attempts
-              FROM platform WHERE platform_id = $1 FOR UPDATE) AS before
+              FROM platform WHERE platform_id = $1 FOR NO KEY UPDATE) AS before
         WHERE p.platform_id = before.platform_id AND p.state = 'REGISTERED' AND p.told_url = $2
           AND (p.renewal_url IS DISTINCT FROM $3 OR p.renew_after <= now())
         RETURNING p.renewal_attempts
@@ -339,9 +345,14 @@ async def token_is_alive(connection: Connection, platform_id: UUID, macs: Sequen
 
 
 async def drop_token(connection: Connection, mac: bytes) -> UUID | None:
-    """One token is dead; the platform it belonged to."""
+    """One token is dead; the platform it belonged to, which is locked before the token (`touch`)."""
     platform_id: UUID | None = await connection.fetchval(
-        "DELETE FROM issued_token WHERE mac = $1 RETURNING platform_id", mac
+        """
+        WITH own AS MATERIALIZED (SELECT platform_id FROM platform JOIN issued_token USING (platform_id)
+                                  WHERE mac = $1 FOR NO KEY UPDATE OF platform)
+        DELETE FROM issued_token USING own WHERE mac = $1 RETURNING own.platform_id
+        """,
+        mac,
     )
     return platform_id
 

@@ -75,6 +75,7 @@ async def plan_platform(
 async def approve(connection: Any, platform_id: UUID, parties: Sequence[tuple[Role, PartyId]], clock: Clock) -> None:
     """Let a platform register these roles, now or by a later PUT credentials (C-36). Raises InvitationRefused."""
     ids = list(dict.fromkeys((party.country_code, party.party_id) for _, party in parties))
+    await repository.lock_platform(connection, platform_id)
     await repository.claim(connection, platform_id, ids)
     for owner in await repository.claim_owners(connection, ids):
         if owner["platform_id"] != platform_id:
