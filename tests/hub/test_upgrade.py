@@ -2,7 +2,7 @@
 
 import io
 import subprocess
-import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -29,12 +29,12 @@ def older_program(tmp_path: Path) -> Path:
     newest = f"hub/db/migrations/versions/{migrate.newest_revision()}.py"
     try:
         changed = git("log", "-1", "--format=%H", "--diff-filter=A", "--", newest).decode().strip()
-        archive = git("archive", f"{changed}^", "hub", "ocpi_modules")
+        archive = git("archive", "--format=zip", f"{changed}^", "hub", "ocpi_modules")
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this is no clone of the repository with its history")
     folder = tmp_path / "older program"
-    with tarfile.open(fileobj=io.BytesIO(archive)) as contents:
-        contents.extractall(folder, filter="data")
+    with zipfile.ZipFile(io.BytesIO(archive)) as contents:
+        contents.extractall(folder)
     assert not (folder / newest).exists()
     return folder
 
