@@ -66,13 +66,15 @@ class Side:
     async def rate(self) -> float:
         """Pushes that arrived per CPU second."""
         pushes = fan_out.CHANGES * self._arriving
-        return await fan_out.rate(self._port, pushes, lambda: fan_out.durable(self._built, self._port, self._arriving))
+        return await fan_out.rate(
+            self._port, pushes, lambda: fan_out.durable(self._built, self._port, 1, self._arriving)
+        )
 
     async def p99(self) -> float:
         """Of the others, in milliseconds."""
         self._door.answered.clear()
         self._built.told_at.clear()
-        await fan_out.durable(self._built, self._port, self._arriving, PAUSE_SECONDS)
+        await fan_out.durable(self._built, self._port, 1, self._arriving, PAUSE_SECONDS)
         async with asyncio.timeout(10):
             while len(self._door.answered) < fan_out.CHANGES * OTHERS:
                 await asyncio.sleep(0.01)
