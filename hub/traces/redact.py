@@ -7,6 +7,7 @@ own are never shown, of its headers and query only what is named here.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, unquote_plus, urlsplit
 
@@ -46,6 +47,7 @@ HEADERS = frozenset(
 """The message ids stand in columns of their own."""
 URLS = ("link", "location")
 """Headers of which only the host is shown: the rest may be a ticket of somebody."""
+_BEFORE_PATH = re.compile(r"[^/?#]*//[^/?#]*")
 _NUMBERS = re.compile(r"[-0-9TZ:.+%A-F]{0,40}")
 QUERY = dict.fromkeys((*PAGING, "duration"), _NUMBERS) | {
     "type": re.compile("AD_HOC_USER|APP_USER|OTHER|RFID"),
@@ -76,6 +78,12 @@ def headers(given: Mapping[str, str]) -> dict[str, str]:
 
 def origin(url: str) -> str:
     """`https://host:port/...`: where a URL leads, without what it says."""
+    before = _BEFORE_PATH.match(url)
+    return _origin(before[0] if before else url)
+
+
+@lru_cache(256)
+def _origin(url: str) -> str:
     try:
         parts = urlsplit(url)
         return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}/..."

@@ -9,6 +9,8 @@ from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, ST
 Message = MutableMapping[str, Any]
 _CLOSE = (b"connection", b"close")
 _WITHOUT_BODY = (204, 304)
+_LARGE = 16_384
+"""A body of so many bytes is not copied behind its head."""
 
 
 class _Names(NamedTuple):
@@ -71,7 +73,10 @@ class WholeAnswer:
             head += b"connection: close\r\n"
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        cycle.transport.write(b"".join((head, b"\r\n", body)))
+        if len(body) < _LARGE:
+            cycle.transport.write(b"".join((head, b"\r\n", body)))
+        else:
+            cycle.transport.writelines((head + b"\r\n", body))
         cycle.message_event.set()
         if not cycle.keep_alive:
             cycle.transport.close()

@@ -146,6 +146,17 @@ async def test_pipelined_requests_are_answered_in_their_order(serving: Serving, 
     assert answers == [str(n) for n in range(20)]
 
 
+async def test_large_answers_between_small_ones_come_whole_and_in_their_order(
+    serving: Serving, recorder: Recorder
+) -> None:
+    data = [f"{n} " * (30_000 if n % 2 else 1) for n in range(8)]
+    recorder.answer = lambda request: envelope.success(data[int(request.params["n"])], now=NOW)
+    requests = b"".join(b"GET /ocpi/versions?n=%d HTTP/1.1\r\nHost: x\r\n\r\n" % n for n in range(len(data)))
+    async with serving() as listening, connected(listening.port) as raw:
+        await raw.send(requests)
+        assert [json.loads((await raw.answer())[2])["data"] for _ in data] == data
+
+
 async def test_more_pipelined_requests_than_anybody_needs_end_the_connection(
     serving: Serving, recorder: Recorder
 ) -> None:
