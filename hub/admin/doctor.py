@@ -214,12 +214,13 @@ def _cdr_finding(row: Any) -> Finding:
 
 
 def _kept_for_delivery(row: Any) -> Finding:
+    named = f"{shlex.quote(row['id'])} --owner {row['owner'].replace('*', '/')}"
     return Finding(
         "problem",
         f"The guaranteed CDR {row['id']} of {row['owner']} for {row['receiver']} is not delivered since "
         f"{row['received_at']:%Y-%m-%d}.",
         "The CDRs of its month are kept until it is, whatever HUB_CDR_YEARS says.",
-        f"ocpi-hub cdr retry {shlex.quote(row['id'])} --owner {row['owner'].replace('*', '/')}",
+        f"ocpi-hub cdr retry {named}; or, where the receiver left for good, ocpi-hub cdr give-up {named} --reason 'it left'",
     )
 
 

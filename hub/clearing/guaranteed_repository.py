@@ -115,3 +115,15 @@ async def retry(connection: Any, owner: PartyId, id_folded: str) -> str | None:
         id_folded,
     )
     return state
+
+
+async def give_up(connection: Any, owner: PartyId, id_folded: str, reason: str) -> bool:
+    """The hub no longer delivers it, until its CPO posts it again or an operator asks; False when it did not, or has."""
+    done = await connection.execute(
+        "UPDATE cdr_delivery SET guaranteed = false, next_attempt_at = NULL, last_error = $3, changed_at = clock_timestamp() "
+        "WHERE owner = $1 AND id_folded = $2 AND guaranteed AND state <> 'DELIVERED'",
+        str(owner),
+        id_folded,
+        reason,
+    )
+    return bool(done == "UPDATE 1")

@@ -17,6 +17,7 @@ Parties = Annotated[
 ]
 PartyOption = Annotated[str, typer.Option(help="A party, for example NL/ABC.")]
 
+LONGEST_SENTENCE = 200
 _DURATION = re.compile(r"^(\d{1,5})([dhm])$")
 _PARTY = re.compile(r"^([A-Za-z]{2})[/*]([A-Za-z0-9]{3})$")
 _ROLES = [role for role in Role if role is not Role.HUB]
@@ -34,6 +35,14 @@ def secret_line(what: str) -> str:
     if not given:
         raise typer.BadParameter(f"standard input holds no {what}.")
     return given
+
+
+def sentence(text: str, option: str) -> str:
+    """Some words of the operator that are shown again."""
+    words = " ".join(text.split())
+    if not words or len(words) > LONGEST_SENTENCE or not words.isprintable():
+        raise typer.BadParameter(f"{option} must be 1 to {LONGEST_SENTENCE} printable characters.")
+    return words
 
 
 def party(text: str) -> PartyId:

@@ -1,4 +1,4 @@
-"""cdr ...: which CDRs reached nobody, and posting one again."""
+"""cdr ...: which CDRs reached nobody, posting one again, and giving one up."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,10 +60,11 @@ def cdr_retry(
     async def work(settings: "Settings") -> dict[str, Any]:
         from hub.clearing import guaranteed_repository as repository
         from hub.clearing.journal import CdrState
+        from ocpi_modules.types import folded
 
         async with databases.with_directory(settings) as (database, directory), database.transaction() as connection:
-            kept = await repository.has_body(connection, party, cdr_id.upper())
-            state = await repository.retry(connection, party, cdr_id.upper()) if kept else None
+            kept = await repository.has_body(connection, party, folded(cdr_id))
+            state = await repository.retry(connection, party, folded(cdr_id)) if kept else None
         if state is None:
             databases.platform_of(party, directory)
             raise CommandFailed(
@@ -72,9 +73,36 @@ def cdr_retry(
             )
         if state == CdrState.DELIVERED:
             raise CommandFailed(f"CDR {cdr_id} of {party} was delivered already; nothing is sent twice.")
-        return {"owner": str(party), "id": cdr_id.upper()}
+        return {"owner": str(party), "id": folded(cdr_id)}
 
     tell.done(work, json, f"The serving hub posts CDR {cdr_id} of {party} until it is taken.")
+
+
+@cdr_app.command("give-up")
+def cdr_give_up(
+    cdr_id: Annotated[str, typer.Argument(help="The id of the CDR.")],
+    owner: Annotated[str, typer.Option(help="The CPO that owns it: NL/ABC.")],
+    reason: Annotated[str, typer.Option(help="Why; `cdr list` shows it.")],
+    json: Json = False,
+) -> None:
+    """Deliver a guaranteed CDR no longer, as when its receiver left for good. It stays in the journal and can be retried."""
+    party, why = arguments.party(owner), arguments.sentence(reason, "--reason")
+
+    async def work(settings: "Settings") -> dict[str, Any]:
+        from hub.clearing import guaranteed_repository as repository
+        from ocpi_modules.types import folded
+
+        async with databases.with_directory(settings) as (database, directory), database.transaction() as connection:
+            given_up = await repository.give_up(connection, party, folded(cdr_id), f"Given up by the operator: {why}")
+        if not given_up:
+            databases.platform_of(party, directory)
+            raise CommandFailed(
+                f"There is no CDR {cdr_id} of {party} that the hub still has to deliver; `ocpi-hub cdr list` shows those on "
+                "their way, and which of them are guaranteed."
+            )
+        return {"owner": str(party), "id": folded(cdr_id)}
+
+    tell.done(work, json, f"CDR {cdr_id} of {party} is no longer posted; tell the CPO that it did not arrive.")
 
 
 def _row(row: Any) -> dict[str, Any]:

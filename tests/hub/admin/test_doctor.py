@@ -122,7 +122,8 @@ async def test_a_guaranteed_cdr_that_keeps_its_month_from_being_dropped_is_named
         )  # fmt: skip
     found = await findings(hub_database.app_dsn, hub_database.admin_dsn)
     assert [finding.mend for finding in found if "cdr retry" in finding.mend] == [
-        "ocpi-hub cdr retry 'old 1' --owner NL/CPO"
+        "ocpi-hub cdr retry 'old 1' --owner NL/CPO; or, where the receiver left for good, "
+        "ocpi-hub cdr give-up 'old 1' --owner NL/CPO --reason 'it left'"
     ]
     assert "HUB_CDR_YEARS" in found[-1].why
 

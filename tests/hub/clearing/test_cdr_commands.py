@@ -1,4 +1,4 @@
-"""`ocpi-hub cdr`: what an operator sees of CDRs on their way, and posting one again."""
+"""`ocpi-hub cdr`: what an operator sees of CDRs on their way, posting one again, and giving one up."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -53,3 +53,26 @@ async def test_a_cdr_whose_body_is_gone_is_not_promised_again(
     assert "older than HUB_CDR_YEARS" in refused.stderr
     [row] = hub.json("cdr", "list")
     assert (row["guaranteed"], row["next_attempt_at"]) == (False, None)
+
+
+async def test_a_cdr_that_is_given_up_is_posted_no_more_until_it_is_asked_for_again(
+    net: Network, hub_database: FreshDatabase, tmp_path: Path
+) -> None:
+    hub = HubProcess(tmp_path, hub_database.app_dsn, hub_database.owner_dsn)
+    give_up = ("cdr", "give-up", "cdr1", "--owner", "NL/CPO", "--reason")
+    await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
+    refused = hub.run(*give_up, "it left")
+    assert (refused.returncode, "still has to deliver" in refused.stderr) == (1, True)
+    hub.json("cdr", "retry", "CDR1", "--owner", "NL/CPO")
+    assert await net.guaranteed.round()
+    assert "1 to 200" in hub.run(*give_up, " ").stderr
+    assert hub.json(*give_up, "DE*MSP  left") == {"owner": "NL*CPO", "id": "CDR1"}
+    [row] = hub.json("cdr", "list")
+    assert (row["state"], row["guaranteed"], row["next_attempt_at"]) == ("UNDELIVERED", False, None)
+    assert row["last_error"] == "Given up by the operator: DE*MSP left"
+    net.emsp.answer = taken
+    assert not await net.guaranteed.round()
+    hub.json("cdr", "retry", "CDR1", "--owner", "NL/CPO")
+    assert await net.guaranteed.round()
+    assert hub.json("cdr", "list") == []
+    assert hub.run(*give_up, "it left").returncode == 1
