@@ -52,7 +52,8 @@ def dropping(spared: str = "false") -> tuple[str, ...]:
 
     Of three tables only, and nothing younger than a floor, whatever the caller's clock says. It waits a moment for the lock, and
     raises lock_not_available then: behind it everybody who writes would wait too. What must outlive the partition is written in
-    the same transaction: how far the change log can be read, how many CDRs an owner has left.
+    the same transaction: how far the change log can be read, how many CDRs an owner has left. Rows of a transaction yet to come
+    are those of another cluster, whose backup this is: nobody here reads from there (F-51).
 
     `spared` is a condition on `parent`, `bound.begins` and `bound.ends`: such a partition stays while younger ones go.
     """
@@ -89,6 +90,7 @@ def dropping(spared: str = "false") -> tuple[str, ...]:
             IF parent = 'change_log' THEN
                 EXECUTE format('INSERT INTO change_log_floor AS floor (system_identifier, xid, seq) '
                                'SELECT (SELECT system_identifier FROM pg_control_system()), xid, seq FROM %s '
+                               'WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) '
                                'ORDER BY xid DESC, seq DESC LIMIT 1 ON CONFLICT (only_row) DO UPDATE '
                                'SET system_identifier = excluded.system_identifier, xid = excluded.xid, seq = excluded.seq '
                                'WHERE floor.system_identifier <> excluded.system_identifier '

@@ -43,6 +43,12 @@ class Judge:
         if self.first is None:
             self.first = Violated(name, f"{sentence} (at {self.clock():.3f} s)")
 
+    def begins_anew(self) -> None:
+        """A backup was restored: the same versions come again, with other content."""
+        objects = self.database.objects.items()
+        self.tombstones = {key: state.version for key, (state, _) in objects if state.deleted}
+        self.patched.clear()
+
     def verdict(self) -> None:
         if self.first is not None:
             raise self.first

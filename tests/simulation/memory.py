@@ -6,7 +6,7 @@ reader sees only what is below the oldest transaction that still runs.
 
 from bisect import bisect_right, insort
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
@@ -76,6 +76,16 @@ class Debt:
     reason: str
 
 
+class Backup(NamedTuple):
+    """What of a database can be brought back."""
+
+    objects: dict[ObjectKey, tuple[State, bool]]
+    log: list[Row]
+    destinations: dict[PartyId, Held]
+    debts: dict[tuple[PartyId, ObjectKey], Debt]
+    next_seq: int
+
+
 class MemoryDatabase:
     """`clock` is the database's own, in seconds. The caps of a window are small, so that few rows fill one."""
 
@@ -138,6 +148,22 @@ class MemoryDatabase:
     @property
     def oldest_running(self) -> int:
         return min(self.running, default=self.next_xid)
+
+    def backup(self) -> "Backup":
+        """What is committed now."""
+        held = {party: replace(one) for party, one in self.destinations.items()}
+        debts = {names: replace(debt) for names, debt in self.debts.items()}
+        return Backup(dict(self.objects), list(self.log), held, debts, self.next_seq)
+
+    def restore(self, backup: "Backup", next_xid: int) -> None:
+        """Into a new cluster, which counts its transactions anew; what was under way is gone (F-51)."""
+        self.objects, self.log = dict(backup.objects), list(backup.log)
+        self.floor = Position(0, 0)  # that of another cluster means nothing
+        self.destinations = {party: replace(one) for party, one in backup.destinations.items()}
+        self.debts = {names: replace(debt) for names, debt in backup.debts.items()}
+        self.next_xid, self.next_seq = next_xid, backup.next_seq
+        self.running, self.locked, self.workers = {}, set(), {}
+        self.system += 1
 
     # What a worker asks
 
@@ -203,7 +229,7 @@ class MemoryDatabase:
 
     def leave(self, party: PartyId) -> None:
         """What DELETE credentials does."""
-        del self.destinations[party]
+        self.destinations.pop(party, None)
         self.debts = {names: debt for names, debt in self.debts.items() if names[0] != party}
 
     def join(self, party: PartyId, platform_id: UUID, cursor: Position) -> None:

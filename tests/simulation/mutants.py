@@ -105,6 +105,8 @@ MUTANTS = (
     Mutant("failing for ever pauses nobody", MEMORY, "held.failing_since < now - PAUSE_DAYS * 86_400", "False"),
     Mutant("a receiver silences itself for a day", BACKOFF, "min(max(retry_after, QUICK_SECONDS), MOST_RETRY_AFTER_SECONDS)", "max(retry_after, QUICK_SECONDS)"),
     Mutant("poison is tried for ever", BACKOFF, "    if attempts > len(OBJECT_SECONDS):\n        return None\n", "    attempts = min(attempts, len(OBJECT_SECONDS))\n"),
+    Mutant("a restored backup goes unnoticed", WORKER, "if not lease.same_cluster and not await", "if False and not await"),
+    Mutant("a floor of another cluster", MEMORY, "self.floor = Position(0, 0)  # that", "self.floor = Position(10**9, 0)  # that"),
     Mutant("all are woken at once", BACKOFF, "return chance * min(30.0, backlogged / 10)", "return 0.0"),
     Mutant(
         "a renewal moves a cursor back",

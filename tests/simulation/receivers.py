@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.simulation.invariants import Judge
 
 TIMEOUT = 10.0
+ARRIVED_AFTER = 0.05
+"""What was sent has arrived then, whatever became of its sender."""
 OK = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
 NO = b'{"status_code":2001,"status_message":"no","timestamp":"2026-01-01T00:00:00Z"}'
 DELIVERED, REFUSED = classify(IncomingAnswer(200, {}, OK)), classify(IncomingAnswer(200, {}, NO))
@@ -99,7 +101,7 @@ class Receiver:
 
 
 class Wire:
-    """The door out of one worker. What was sent arrives within 50 ms, whatever becomes of the sender."""
+    """The door out of one worker. What was sent arrives within ARRIVED_AFTER, whatever becomes of the sender."""
 
     def __init__(
         self,
@@ -124,7 +126,9 @@ class Wire:
         key = key_of(message)
         self._judge.sent(self._sender, receiver, key)
         outcome: asyncio.Future[Outcome] = loop.create_future()
-        loop.call_later(0.001 + 0.049 * self._chance.random(), self._arrive, receiver, key, message, outcome)
+        loop.call_later(
+            0.001 + 0.98 * ARRIVED_AFTER * self._chance.random(), self._arrive, receiver, key, message, outcome
+        )
         timer = loop.call_later(TIMEOUT, _set, outcome, TimedOut(TIMEOUT))
         try:
             answered = await outcome

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from random import Random
@@ -25,8 +25,8 @@ from ocpi_modules.spec import InterfaceRole, Method, ModuleID, Role
 from tests.hub.network import NOW
 from tests.simulation import virtual_time
 from tests.simulation.invariants import Judge, Violated
-from tests.simulation.memory import Debt, Given, Held, MemoryDatabase, MemoryStore, Transaction
-from tests.simulation.receivers import KINDS, Receiver, Wire
+from tests.simulation.memory import Backup, Debt, Given, Held, MemoryDatabase, MemoryStore, Transaction
+from tests.simulation.receivers import ARRIVED_AFTER, KINDS, Receiver, Wire
 
 HUB = PartyId("NL", "HUB")
 CALM_AFTER = 25.0
@@ -152,6 +152,7 @@ class World:
         self.loop = asyncio.get_running_loop()
         self.calm = False
         self.database_away_until = 0.0
+        self.backup: Backup | None = None
         self.gone: dict[PartyId, float] = {}
         """Who unregistered, and when."""
         crowd = seed % CROWDED == 0
@@ -243,6 +244,8 @@ class World:
             key = ObjectKey(owner, module, f"{name}|RFID" if module is ModuleID.tokens else name, "*")
             fresh = self._push(own, key, name)
         await asyncio.sleep(chance.choice((0.0, 0.002, 0.05, 0.05, 2.0)) * chance.random())
+        if database.running.get(own.xid) is not own:
+            return  # a backup was restored meanwhile
         if chance.random() < 0.05:
             database.rollback(own)
             return
@@ -285,7 +288,7 @@ class World:
 
     async def _trouble(self) -> None:
         """Restarts of the dead, outages of the database, agreements that end, a log that is dropped, operators who pause, parties
-        that leave and come back."""
+        that leave and come back, backups that are restored."""
         chance = self.chance
         while True:
             await asyncio.sleep(0.5)
@@ -302,6 +305,29 @@ class World:
             if self.faults(0.04):
                 self.database.pause(chance.choice(list(self.database.destinations)))
             self._come_and_go()
+            if self.faults(0.05):
+                self.backup = self.database.backup()
+            if self.faults(0.01) and self.backup is not None:
+                await self._restore(self.backup)
+
+    async def _restore(self, backup: Backup) -> None:
+        """Every process ends, and the backup goes into a new cluster. Receivers must get again what is for everybody (F-51)."""
+        for process in self.processes:
+            process.die()
+        await asyncio.sleep(ARRIVED_AFTER)
+        self.database.restore(backup, self.chance.randint(100, self.database.next_xid))
+        self.judge.begins_anew()
+        for party, receiver in self.receivers.items():
+            receiver.held.clear()
+            receiver.accepted.clear()
+            for_it = [key for key in self.database.objects if key.audience == str(party)]
+            self._has(receiver, [key for key in for_it if (party, key) not in self.database.debts])
+            if party in self.gone:
+                self.database.leave(party)
+            elif party in self.database.destinations:
+                self.database.destinations[party].platform_id = receiver.platform.id
+            else:
+                self._leave(party)
 
     def _come_and_go(self) -> None:
         if len(self.database.destinations) > len(self.owners) + 1 and self.faults(0.03):
@@ -322,11 +348,13 @@ class World:
         receiver = self.receivers[party]
         receiver.platform = self._register(party, receiver.role)
         self.database.join(party, receiver.platform.id, Position(self.database.oldest_running, 0))
-        receiver.held |= {
-            key: (state.version, state.deleted)
-            for key, (state, _) in self.database.objects.items()
-            if key.audience in ("*", str(party))
-        }
+        self._has(receiver, [key for key in self.database.objects if key.audience in ("*", str(party))])
+
+    def _has(self, receiver: Receiver, keys: Iterable[ObjectKey]) -> None:
+        """It came by these objects as they are now, and the hub knows."""
+        for key in keys:
+            state, _ = self.database.objects[key]
+            receiver.held[key], receiver.accepted[key] = (state.version, state.deleted), state.version
 
     def _connections(self) -> None:
         """HubClientInfo, in short: who is down is noticed, and who is back as well; some call us themselves."""

@@ -110,6 +110,21 @@ async def test_a_floor_of_another_cluster_means_nothing_here(database: Database,
     await connection.close()
 
 
+@pytest.mark.promise("F-51", "Q-01")
+async def test_dropped_rows_of_a_backups_own_cluster_set_no_floor_that_nobody_here_reaches(
+    database: Database, hub_database: FreshDatabase
+) -> None:
+    ours = await changed(database, ago(days=16), "A")
+    connection = await asyncpg.connect(hub_database.owner_dsn)
+    for id, days in (("B", 16), ("C", 17)):
+        await changed(database, ago(days=days), id)
+        await connection.execute("UPDATE change_log SET xid = '900000000000' WHERE key_folded = $1", id)
+    assert await retention(database).once()
+    assert await connection.fetchval("SELECT count(*) FROM change_log") == 0
+    assert await changelog.floor(connection) == ours
+    await connection.close()
+
+
 @pytest.mark.rule("U-38")
 async def test_traces_are_kept_as_long_as_is_set(database: Database) -> None:
     for moment in (ago(days=4), ago(days=2)):
