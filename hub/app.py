@@ -1,5 +1,6 @@
 """The hub of one process, built once, by hand, in order; `running_hub` starts what runs in the background and ends it."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -94,9 +95,11 @@ async def running_hub(
 
     `database_url` is that of the plain member role; the tables are up to date.
     """
-    database = Database(
-        await open_pool(database_url, max_size=POOL_SIZE, application_name="ocpi-hub", role=APPLICATION_ROLE)
+    moved = asyncio.Event()
+    pool = await open_pool(
+        database_url, max_size=POOL_SIZE, application_name="ocpi-hub", role=APPLICATION_ROLE, moved=moved.set
     )
+    database = Database(pool, moved=moved)
     client = OcpiClient(allow_insecure=settings.allow_insecure)
     hub = create_app(settings, database, client, clock)
     try:

@@ -8,7 +8,8 @@ Python's own they were looked at over and over, for a fifteenth of all CPU time 
 
 
 def settle() -> None:
-    """Called once everything that stays is made: it is not looked at again."""
+    """Called once everything that stays is made: it is not looked at again, until this is called again."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)

@@ -12,14 +12,21 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import structlog
+
 from hub import garbage
 from hub.app import Hub, running_hub
+from hub.db.engine import DatabaseAway
 from hub.settings import Settings
 from ocpi_modules.http.listener import BACKLOG, Listener, bind, shared_sockets
 from ocpi_modules.message import Clock
 
 DRAIN_SECONDS = 20
 """Q-02: what is under way at SIGTERM has this long to be answered."""
+HANDOVER_SECONDS = 2
+"""The same, when the hub is built anew: others wait to be served."""
+AGAIN_SECONDS = 0.5
+_log = structlog.get_logger("hub.serve")
 
 
 class PortTaken(Exception):
@@ -82,19 +89,15 @@ async def serve_alone(
     settings: Settings, database_url: str, clock: Clock, sockets: Sockets, started: Callable[[], None]
 ) -> None:
     """Serve in this process until SIGTERM, SIGINT or SIGHUP. Raises DatabaseAway."""
-    async with running_hub(settings, database_url, clock) as hub:
-        listeners = _listeners(hub, settings, sockets)
-        with _stopped_by(listeners, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            await _serve(listeners, started)
+    with _told_by(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as stopping:
+        await _serve(settings, database_url, clock, sockets, stopping, started)
 
 
 async def serve_as_worker(settings: Settings, database_url: str, clock: Clock, inherited: Inherited) -> None:
     """Serve on inherited sockets until a signal, or until the parent is gone. Raises DatabaseAway."""
     sockets = Sockets(socket.socket(fileno=inherited.ocpi), socket.socket(fileno=inherited.admin))
-    async with running_hub(settings, database_url, clock) as hub:
-        listeners = _listeners(hub, settings, sockets)
-        with _stopped_by(listeners, signal.SIGTERM, signal.SIGINT), _stopped_with(inherited.parent, listeners):
-            await _serve(listeners, lambda: _tell_ready(inherited.ready))
+    with _told_by(signal.SIGTERM, signal.SIGINT) as stopping, _told_with(inherited.parent, stopping):
+        await _serve(settings, database_url, clock, sockets, stopping, lambda: _tell_ready(inherited.ready))
 
 
 def _tell_ready(descriptor: int) -> None:
@@ -102,24 +105,64 @@ def _tell_ready(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _listeners(hub: Hub, settings: Settings, sockets: Sockets) -> list[Listener]:
-    return [
-        Listener(hub.ocpi, settings.host, sockets=[sockets.ocpi], graceful_seconds=DRAIN_SECONDS),
-        Listener(hub.admin, settings.admin_host, sockets=[sockets.admin], graceful_seconds=1),
-    ]
+async def _serve(
+    settings: Settings,
+    database_url: str,
+    clock: Clock,
+    sockets: Sockets,
+    stopping: asyncio.Event,
+    started: Callable[[], None],
+) -> None:
+    """With a hub that is built anew when PostgreSQL is another than before (Q-04); who connects meanwhile waits a moment."""
+    again = False
+    while not stopping.is_set():
+        try:
+            async with running_hub(settings, database_url, clock) as hub:
+                await _listen(hub, settings, sockets, stopping, (lambda: None) if again else started)
+            if not stopping.is_set():
+                _log.warning("the hub begins anew", reason="PostgreSQL is another database or timeline than before")
+        except DatabaseAway as away:
+            if not again:
+                raise
+            _log.warning("the hub cannot begin anew yet", reason=str(away))
+            await _pause(stopping)
+        again = True
 
 
-async def _serve(listeners: list[Listener], started: Callable[[], None]) -> None:
-    """Until one of them ends; then the others are stopped too."""
+async def _pause(stopping: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(AGAIN_SECONDS):
+            await stopping.wait()
+
+
+async def _listen(
+    hub: Hub, settings: Settings, sockets: Sockets, stopping: asyncio.Event, started: Callable[[], None]
+) -> None:
+    """Until told to stop, or until PostgreSQL is another. That one of the listeners ends by itself stops the whole."""
     garbage.settle()
+    listeners = _listeners(hub, settings, sockets)
     serving = [asyncio.create_task(listener.serve()) for listener in listeners]
+    waiting = [asyncio.create_task(event.wait()) for event in (stopping, hub.database.moved)]
     announcing = asyncio.create_task(_announce(listeners, started))
     try:
-        await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*serving, *waiting], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        announcing.cancel()
-        _stop(listeners)
+        for task in (announcing, *waiting):
+            task.cancel()
+        if any(task.done() for task in serving) or not hub.database.moved.is_set():
+            stopping.set()
+            sockets.close()
+        for listener in listeners:
+            listener.stop(None if stopping.is_set() else HANDOVER_SECONDS)
     await asyncio.gather(*serving)
+
+
+def _listeners(hub: Hub, settings: Settings, sockets: Sockets) -> list[Listener]:
+    """On copies of the sockets, which a listener closes when it ends."""
+    return [
+        Listener(hub.ocpi, settings.host, sockets=[sockets.ocpi.dup()], graceful_seconds=DRAIN_SECONDS),
+        Listener(hub.admin, settings.admin_host, sockets=[sockets.admin.dup()], graceful_seconds=1),
+    ]
 
 
 async def _announce(listeners: list[Listener], started: Callable[[], None]) -> None:
@@ -128,31 +171,27 @@ async def _announce(listeners: list[Listener], started: Callable[[], None]) -> N
     started()
 
 
-def _stop(listeners: list[Listener]) -> None:
-    for listener in listeners:
-        listener.stop()
-
-
 @contextlib.contextmanager
-def _stopped_by(listeners: list[Listener], *signals: signal.Signals) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
+def _told_by(*signals: signal.Signals) -> Iterator[asyncio.Event]:
+    """Set by any of these signals."""
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in signals:
-        loop.add_signal_handler(number, _stop, listeners)
+        loop.add_signal_handler(number, stopping.set)
     try:
-        yield
+        yield stopping
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
 
 
 @contextlib.contextmanager
-def _stopped_with(parent: int, listeners: list[Listener]) -> Iterator[None]:
+def _told_with(parent: int, stopping: asyncio.Event) -> Iterator[None]:
     """The parent's end of this pipe closes when it is gone, however it went."""
     loop = asyncio.get_running_loop()
 
     def gone() -> None:
         loop.remove_reader(parent)
-        _stop(listeners)
+        stopping.set()
 
     loop.add_reader(parent, gone)
     try:

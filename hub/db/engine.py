@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
 
 from hub.db.at_hand import AWAY, PROTOCOL, AtHand, is_lost
+from hub.db.same_database import SameDatabase
 
 DEADLINE_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
@@ -17,12 +18,20 @@ class DatabaseAway(Exception):
     """PostgreSQL is away or too slow: answer 503. If it was raised at the end of a transaction, it may be committed."""
 
 
-async def open_pool(dsn: str, *, max_size: int = 10, application_name: str, role: str | None = None) -> asyncpg.Pool:
+async def open_pool(
+    dsn: str,
+    *,
+    max_size: int = 10,
+    application_name: str,
+    role: str | None = None,
+    moved: Callable[[], None] = lambda: None,
+) -> asyncpg.Pool:
     """A pool without a reset query (measured: a third of a single-row write), so nothing may SET beyond its transaction.
 
     `role` is taken on at once, whoever logs in: an owner or superuser gets no more rights than the application has.
     One connection is opened now; the pool keeps none up by itself: its upkeep fails aloud while PostgreSQL is away.
-    The statement and idle timeouts are the server's, for the case that we freeze. Raises DatabaseAway.
+    The statement and idle timeouts are the server's, for the case that we freeze. A standby, and another database than that of
+    the first connection, are away; of the latter `moved` hears. Raises DatabaseAway.
     """
     milliseconds = str(int(DEADLINE_SECONDS * 1000))
     settings = {
@@ -34,7 +43,7 @@ async def open_pool(dsn: str, *, max_size: int = 10, application_name: str, role
         settings["role"] = role
     pool = asyncpg.create_pool(
         dsn, min_size=0, init_size=1, max_size=max_size, timeout=CONNECT_SECONDS, command_timeout=DEADLINE_SECONDS,
-        reset=_keep_as_it_is, server_settings=settings,
+        reset=_keep_as_it_is, init=SameDatabase(moved).check, server_settings=settings,
     )  # fmt: skip
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -45,9 +54,15 @@ async def open_pool(dsn: str, *, max_size: int = 10, application_name: str, role
 
 
 class Database:
-    """The one way to PostgreSQL for repositories' callers. After an outage it goes on by itself with new connections."""
+    """The one way to PostgreSQL for repositories' callers. After an outage it goes on by itself with new connections.
 
-    def __init__(self, pool: asyncpg.Pool, *, deadline: float = DEADLINE_SECONDS) -> None:
+    `moved` is set by who opened the pool: nothing this process remembers holds any more, and nothing is read or written.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, *, deadline: float = DEADLINE_SECONDS, moved: asyncio.Event | None = None
+    ) -> None:
+        self.moved = moved or asyncio.Event()
         self._pool = pool
         self._connections = AtHand(pool)
         self._deadline = deadline

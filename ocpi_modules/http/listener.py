@@ -97,8 +97,10 @@ class Listener:
         except SystemExit:
             raise RuntimeError("The application did not start; its log says why.") from None
 
-    def stop(self) -> None:
-        """Take no more connections, finish, and return from `serve`. May be called from a signal handler."""
+    def stop(self, graceful_seconds: int | None = None) -> None:
+        """Take no more connections, finish, in this time if it is given, and return from `serve`."""
+        if graceful_seconds is not None:
+            self._server.config.timeout_graceful_shutdown = graceful_seconds
         self._server.should_exit = True
 
 

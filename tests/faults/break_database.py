@@ -36,6 +36,19 @@ async def database_crashes(world: World, times: int) -> None:
     world.notes["seconds_until_service"] = round(slowest, 2)
 
 
+async def database_fails_over(world: World, times: int) -> None:
+    """Q-04: like a promoted standby that has everything, PostgreSQL comes back on another timeline; the hub begins anew."""
+    slowest, settings = 0.0, world.postgres.data / "postgresql.auto.conf"
+    for _ in range(times):
+        await asyncio.sleep(world.chance.uniform(0.5, 1.5))
+        await asyncio.to_thread(world.postgres.stop, True)
+        settings.write_text("restore_command = 'false'\n")
+        (world.postgres.data / "recovery.signal").touch()
+        await asyncio.to_thread(world.postgres.start)
+        slowest = max(slowest, await world.service(BACK_SECONDS))
+    world.notes["seconds_until_service"] = round(slowest, 2)
+
+
 async def database_freezes(world: World, times: int) -> None:
     """F-08: the whole PostgreSQL stands still; requests are refused in time and nothing piles up."""
     for _ in range(times):

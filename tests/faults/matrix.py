@@ -36,7 +36,7 @@ MATRIX: dict[str, Place] = {
     "F-04": _by("stops", remark="12 s instead of 60: longer than a lease, which is what matters"),
     "F-05": _by("terminations"),
     "F-06": _by("out of memory", remark="a limit of address space, then SIGKILL as the kernel's own killer sends it"),
-    "F-07": _by("database crashes"),
+    "F-07": _by("database crashes", "database fails over"),
     "F-08": _by(
         "database freezes", remark="9 s instead of 30: longer than every deadline of the hub towards PostgreSQL"
     ),
@@ -110,6 +110,7 @@ MATRIX: dict[str, Place] = {
     "F-49": _at("tests/hub/test_watchdog.py::test_a_blocked_loop_is_logged_with_its_stack_and_told_by_readiness"),
     "F-50": _at("tests/hub/test_upgrade.py::test_the_program_before_the_newest_tables_works_beside_this_one"),
     "F-51": _at(
+        "tests/hub/test_failover.py::test_what_is_pushed_after_a_failover_reaches_everybody_whichever_process_took_it",
         "tests/hub/delivery/test_operators.py::test_after_a_restore_into_a_new_cluster_everything_is_walked_and_old_rows_stay_harmless",
         "tests/hub/retention/test_job.py::test_dropped_rows_of_a_backups_own_cluster_set_no_floor_that_nobody_here_reaches",
     ),

@@ -9,6 +9,7 @@ from tests.faults.scenarios import SCENARIOS, one_after_the_other
 KILLS = 25
 TIMES = {
     "database crashes": 2,
+    "database fails over": 1,
     "connections killed": 4,
     "commits unknown": 4,
     "network faults": 3,
