@@ -85,7 +85,7 @@ SCENARIOS: dict[str, Scenario] = {
     "clock jumps": Scenario("F-48 Q-06", processes.clock_jumps, 6),
     "no redis": Scenario("F-14 Q-05", processes.no_redis, 1),
     "database crashes": Scenario("F-07 Q-04", database.database_crashes, 10),
-    "database fails over": Scenario("F-07 F-51 Q-04", database.database_fails_over, 5),
+    "database fails over": Scenario("F-07 Q-04", database.database_fails_over, 5),
     "database freezes": Scenario("F-08", database.database_freezes, 1),
     "connections killed": Scenario("F-09", database.connections_killed, 20),
     "commits unknown": Scenario("F-10", database.commits_unknown, 20, database_proxied=True),

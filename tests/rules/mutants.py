@@ -23,7 +23,7 @@ MUTANTS = (
     Mutant("X-31", PAGES, "k.last_updated >= $4", "k.last_updated > $4"),
     Mutant("X-32", PAGES, "k.last_updated < $5", "k.last_updated <= $5"),
     Mutant("X-34", PAGING, "min(limit, cap)", "limit"),
-    Mutant("X-39", PAGING, "[*page.filters, (", "[("),
+    Mutant("X-39", PAGING, "[*_quoted(page.filters), ", "["),
     Mutant("X-40", PAGING, "TOTAL_COUNT: str(total)", "TOTAL_COUNT: str(page.limit)"),
     Mutant("X-41", PAGING, "LIMIT: str(page.cap)", "LIMIT: str(page.limit)"),
     Mutant("X-47", PAGING, 'values["limit"], least=1)', 'values["limit"], least=0)'),
