@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from cpo_adapter.settings import Settings as AdapterSettings
@@ -43,6 +44,13 @@ def test_ports_are_the_defaults_of_the_settings() -> None:
     }
     published = {port.split(":")[-1] for service in compose()["services"].values() for port in service.get("ports", [])}
     assert exposed == defaults == published
+
+
+@pytest.mark.promise("Q-15")
+def test_what_serves_comes_back_by_itself_and_no_log_grows_without_end() -> None:
+    for name, service in compose()["services"].items():
+        assert service["restart"] == ("on-failure" if name.endswith("-migrate") else "unless-stopped"), name
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
 
 
 def test_targets_commands_and_users() -> None:
