@@ -47,8 +47,8 @@ MATRIX: dict[str, Place] = {
     ),
     "F-12": _by(
         "disk full",
-        remark="needs root for a small file system; skipped, and said so, without. Nothing is refused before PostgreSQL refuses it: "
-        "a hub cannot see that host's disk (Q-15's watermark)",
+        remark="needs root for a small file system; skipped, and said so, without. Nothing is refused before PostgreSQL "
+        "refuses it: a hub cannot see that host's disk (Q-15's watermark)",
     ),
     "F-13": _by(
         "log full", also=("tests/hub/test_telemetry.py::test_a_line_that_cannot_be_written_is_dropped_and_counted",)
