@@ -36,12 +36,21 @@ class Finding:
 
 
 async def examine(
-    database: Database, directory: Directory, public_url: str, clock: Clock, wide: Database | None = None
+    database: Database,
+    directory: Directory,
+    public_url: str,
+    clock: Clock,
+    wide: Database | None = None,
+    *,
+    prod: bool = False,
 ) -> list[Finding]:
-    """Every finding. `wide` is a connection that sees more of the server (the owner's, or an embedded superuser's)."""
+    """Every finding. `wide` is a connection that sees more of the server (the owner's, or an embedded superuser's).
+
+    A server that may lose what was committed is a problem in `prod`, and elsewhere no more than worth knowing.
+    """
     findings: list[Finding] = []
     try:
-        async for finding in _examine(database, directory, public_url, clock, wide or database):
+        async for finding in _examine(database, directory, public_url, clock, wide or database, prod):
             findings.append(finding)  # noqa: PERF401 (what was found before a failure is told too)
     except DatabaseAway as away:
         findings.append(unreachable(away))
@@ -62,13 +71,18 @@ def unreachable(error: Exception) -> Finding:
 
 
 async def _examine(
-    database: Database, directory: Directory, public_url: str, clock: Clock, wide: Database
+    database: Database, directory: Directory, public_url: str, clock: Clock, wide: Database, prod: bool
 ) -> AsyncIterator[Finding]:
     async with database.connection() as connection:
         powers = await repository.role_powers(connection)
+        unsafe = await repository.unsafe_settings(connection)
         behind = await _is_behind(connection)
     for finding in _role_findings(powers):
         yield finding
+    for name in unsafe:
+        yield Finding("problem" if prod else "advice", f"PostgreSQL runs with {name} = off.",
+                      "A crash of its machine loses what the hub acknowledged, or leaves the database damaged.",
+                      f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf(); -- in psql, as a superuser")  # fmt: skip
     async with wide.connection() as connection:
         sees_all = powers["sees_all"] or (await repository.role_powers(connection))["sees_all"]
         holders = await repository.snapshot_holders(connection, HELD_BACK_SECONDS)

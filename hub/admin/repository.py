@@ -37,6 +37,14 @@ async def role_powers(connection: Any) -> Any:
     )
 
 
+async def unsafe_settings(connection: Any) -> list[str]:
+    """Settings of the server that are off, and without which a crash of its machine loses what was committed."""
+    rows = await connection.fetch(
+        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY name"
+    )
+    return [row["name"] for row in rows]
+
+
 async def snapshot_holders(connection: Any, seconds: int) -> list[Any]:
     """Who keeps old row versions and the change log's cursor back for so long: kind, database, name (pid), role, seconds."""
     rows: list[Any] = await connection.fetch(_HOLDERS, seconds)

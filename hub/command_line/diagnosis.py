@@ -70,7 +70,7 @@ async def _examined(settings: "Settings", url: str, wide_url: str) -> "list[Find
             wide = Database(await open_pool(wide_url, max_size=1, application_name="ocpi-hub doctor"))
             stack.push_async_callback(wide.close)
         directory = Directory(database, settings.keys, settings.hub_party, tell.now)
-        return await examine(database, directory, settings.public_url, tell.now, wide)
+        return await examine(database, directory, settings.public_url, tell.now, wide, prod=settings.env == "prod")
 
 
 @contextlib.contextmanager

@@ -10,9 +10,12 @@ from typing import Any
 
 _WHERE = (
     "SELECT CASE WHEN NOT pg_is_in_recovery() "
-    "THEN system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) END FROM pg_control_system()"
+    "THEN system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) END, "
+    "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END "
+    "FROM pg_control_system()"
 )
-"""Cluster and timeline; the timeline of the last checkpoint would tell later."""
+"""Cluster and timeline; the timeline of the last checkpoint would tell later. And what is acknowledged is durable, whatever the
+server's default is: a commit is waited for."""
 
 
 class SameDatabase:
@@ -23,7 +26,7 @@ class SameDatabase:
         self._began_with: str | None = None
 
     async def check(self, connection: Any) -> None:
-        where: str | None = await connection.fetchval(_WHERE)
+        where, _ = await connection.fetchrow(_WHERE)
         if where is None:
             raise ConnectionRefusedError("it is a standby, which takes no changes")
         self._began_with = self._began_with or where

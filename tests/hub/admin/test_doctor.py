@@ -24,9 +24,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def findings(dsn: str, wide: str = "") -> list[Finding]:
+async def every_finding(dsn: str, wide: str = "", *, prod: bool = False) -> list[Finding]:
     async with opened(dsn) as database, opened(wide or dsn) as wider:
-        return await examine(database, Directory(database, KEYS, HUB, now), URL, now, wider)
+        return await examine(database, Directory(database, KEYS, HUB, now), URL, now, wider, prod=prod)
+
+
+async def findings(dsn: str, wide: str = "") -> list[Finding]:
+    """Without what is said of the server of these tests, which is fast and not safe."""
+    found = await every_finding(dsn, wide)
+    return [finding for finding in found if "pg_reload_conf" not in finding.mend]
 
 
 async def registered(dsn: str) -> UUID:
@@ -60,6 +66,16 @@ async def transaction_open(dsn: str) -> AsyncIterator[int]:
 async def test_nothing_is_found_where_nothing_is_wrong(hub_database: FreshDatabase) -> None:
     await registered(hub_database.app_dsn)
     assert await findings(hub_database.app_dsn, hub_database.admin_dsn) == []
+
+
+@pytest.mark.promise("U-18")
+async def test_a_server_that_may_lose_what_was_committed_is_named(hub_database: FreshDatabase) -> None:
+    for prod, level in ((True, "problem"), (False, "advice")):
+        unsafe = (await every_finding(hub_database.app_dsn, hub_database.admin_dsn, prod=prod))[:2]
+        assert [(finding.level, finding.what) for finding in unsafe] == [
+            (level, f"PostgreSQL runs with {name} = off.") for name in ("fsync", "full_page_writes")
+        ]
+        assert "ALTER SYSTEM SET fsync = on" in unsafe[0].mend
 
 
 async def test_a_role_with_too_much_power_is_named(hub_database: FreshDatabase) -> None:

@@ -320,3 +320,19 @@ async def test_the_adapters_role_cannot_enter_the_hubs_database(
     intruder = hub_database.app_dsn.replace("hub_app@", "adapter_app@")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await asyncpg.connect(intruder)
+
+
+async def test_a_commit_is_waited_for_whatever_the_servers_default_is(hub_database: FreshDatabase) -> None:
+    admin = await asyncpg.connect(hub_database.admin_dsn)
+    settings = "SHOW synchronous_commit"
+    try:
+        for default, wanted in (("off", "on"), ("remote_apply", "remote_apply")):
+            await admin.execute(
+                f"ALTER ROLE hub_app IN DATABASE {hub_database.name} SET synchronous_commit = '{default}'"
+            )
+            database = Database(await open_pool(hub_database.app_dsn, max_size=1, application_name="durable"))
+            async with database.connection() as connection:
+                assert await connection.fetchval(settings) == wanted
+            await database.close()
+    finally:
+        await admin.close()
