@@ -45,6 +45,7 @@ from hub.pulls.crawl import Crawl
 from hub.pulls.storing import Storing
 from hub.pulls.worker import PullWorker
 from hub.registration.handshake import HubIdentity, Registration
+from hub.registration.overdue import OverdueTokens
 from hub.registration.renewals import Renewals
 from hub.retention.job import Retention
 from hub.routing.authorize_fan_out import AuthorizeFanOut
@@ -251,6 +252,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "retention": retention.run,
             "pulls": pulls.run,
             "guaranteed cdrs": guaranteed.run,
+            "overdue tokens": OverdueTokens(database, directory, clock, _alarms.error).run,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }
     )

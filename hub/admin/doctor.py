@@ -15,7 +15,8 @@ from hub.db.engine import Database, DatabaseAway
 from hub.parties.announced_repository import platforms_that_refuse_us
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
-from hub.parties.repository import platforms_told_another_url
+from hub.parties.repository import platforms_told_another_url, tokens_not_taken_over
+from hub.registration.overdue import OVERDUE
 from ocpi_modules.message import Clock
 
 HELD_BACK_SECONDS = 60
@@ -101,6 +102,7 @@ async def _examine(
         hours = await repository.hours_since_retention(connection)
         gaps = await repository.trace_gaps(connection, GAP_DAYS)
         refusing = await platforms_that_refuse_us(connection)
+        overdue = await tokens_not_taken_over(connection, clock() - OVERDUE)
         suspecting = await suspicions(connection, SUSPICION_SECONDS)
     for finding in _retention_findings(missing, hours, gaps):
         yield finding
@@ -108,6 +110,8 @@ async def _examine(
         yield _suspects_itself(min(suspecting))
     for row in refusing:
         yield _refuses_us(directory.platform(row["platform_id"]), row["token_refused_at"])
+    for row in overdue:
+        yield _not_taken_over(directory.platform(row["platform_id"]), row["issued_at"])
     for platform in directory.platforms():
         if platform.registered and not platform.connected:
             yield _offline(platform, clock)
@@ -191,15 +195,31 @@ def _suspects_itself(since: datetime) -> Finding:
 
 
 def _refuses_us(platform: Platform | None, since: datetime) -> Finding:
-    name = platform.name if platform else "A platform"
-    party = next(iter(platform.party_ids), None) if platform else None
-    where = f"{party.country_code}/{party.party_id}" if party else "COUNTRY/PARTY"
+    name, where = _named(platform)
     return Finding(
         "problem",
         f"{name} refuses our token since {since:%Y-%m-%dT%H:%M:%SZ}.",
         "It answers GET versions with 401: it has lost our token, or ended the registration without telling.",
         f"Ask the partner to PUT its credentials; or `ocpi-hub platform unregister --party {where}`, then invite it again.",
     )
+
+
+def _not_taken_over(platform: Platform | None, since: datetime) -> Finding:
+    name, where = _named(platform)
+    return Finding(
+        "problem",
+        f"{name} has not used the token it was given at {since:%Y-%m-%dT%H:%M:%SZ}.",
+        "Until it does, the token it had before opens as well.",
+        "Ask the partner to call with the token of its last handshake, or to PUT its credentials again; if the former may be in "
+        f"wrong hands: `ocpi-hub platform unregister --party {where}`, then invite it again.",
+    )
+
+
+def _named(platform: Platform | None) -> tuple[str, str]:
+    """Its name, and how a command names one of its parties."""
+    party = next(iter(platform.party_ids), None) if platform else None
+    where = f"{party.country_code}/{party.party_id}" if party else "COUNTRY/PARTY"
+    return platform.name if platform else "A platform", where
 
 
 def _told_another(platform: Platform | None, told: str, public_url: str) -> Finding:

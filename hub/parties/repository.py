@@ -344,6 +344,23 @@ async def token_is_alive(connection: Connection, platform_id: UUID, macs: Sequen
     return alive
 
 
+async def tokens_not_taken_over(connection: Connection, before: datetime) -> list[Row]:
+    """(platform_id, issued_at) of registered platforms whose newest token, given before this time, was never used, while another
+    of theirs still opens."""
+    rows: list[Row] = await connection.fetch(
+        """
+        SELECT new.platform_id, max(new.issued_at) AS issued_at
+        FROM issued_token AS new JOIN platform USING (platform_id)
+        WHERE platform.state = 'REGISTERED' AND new.kind = 'C' AND new.retires_others AND new.first_used_at IS NULL
+          AND new.issued_at < $1
+          AND EXISTS (SELECT FROM issued_token AS old WHERE old.platform_id = new.platform_id AND old.mac <> new.mac)
+        GROUP BY new.platform_id ORDER BY issued_at
+        """,
+        before,
+    )
+    return rows
+
+
 async def drop_token(connection: Connection, mac: bytes) -> UUID | None:
     """One token is dead; the platform it belonged to, which is locked before the token (`touch`)."""
     platform_id: UUID | None = await connection.fetchval(
