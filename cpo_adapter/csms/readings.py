@@ -15,9 +15,10 @@ _FIRST_MILLISECOND_EPOCH = 10**11
 
 
 def text(value: Any) -> str | None:
-    """Text as received; a number where text belongs as its digits; None for anything else. Cut at 20,000 characters."""
+    """Text as received, up to its first NUL, where text ends in C; a number where text belongs as its digits; None for
+    anything else. Cut at 20,000 characters."""
     if isinstance(value, str):
-        return value[:MAXIMUM_TEXT]
+        return value.partition("\0")[0][:MAXIMUM_TEXT]
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)[:MAXIMUM_TEXT] if isinstance(value, int | Decimal) else None

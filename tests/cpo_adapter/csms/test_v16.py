@@ -56,6 +56,18 @@ async def test_a_boot_is_accepted_with_a_spread_interval_and_utc_in_milliseconds
     assert all(800 <= interval <= 1200 for interval in intervals)
 
 
+async def test_text_padded_with_nuls_ends_at_the_first(ocpp16: Ocpp16, facts: Recorder) -> None:
+    await ask(ocpp16, "BootNotification", {"chargePointVendor": "V\0\0", "chargePointModel": "\0"})
+    await ask(ocpp16, "Authorize", {"idTag": "TAG\0\x01\x02"})
+    await ask(
+        ocpp16,
+        "StatusNotification",
+        {"connectorId": "1\0", "status": "Charging\0", "errorCode": "NoError", "info": "\0"},
+    )
+    assert (facts.boots[0].vendor, facts.boots[0].model, facts.tokens[-1]) == ("V", "", "TAG")
+    assert (facts.statuses[0].connector_id, facts.statuses[0].status, facts.statuses[0].info) == (1, "Charging", "")
+
+
 async def test_a_heartbeat_is_answered_in_utc(facts: Recorder) -> None:
     abroad = AT.astimezone(timezone(timedelta(hours=5)))
     answer = await ask(Ocpp16(facts, lambda: abroad), "Heartbeat", {})
