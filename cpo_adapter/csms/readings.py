@@ -12,6 +12,8 @@ _NUMBER = re.compile(
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d{1,2}|\d{4,})")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII)
 _FIRST_MILLISECOND_EPOCH = 10**11
+NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""The `raw_at` of what came with no time or an unreadable one."""
 
 
 def text(value: Any) -> str | None:
@@ -52,6 +54,12 @@ def instant(value: Any) -> datetime | None:
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def instant_or_arrival(value: Any, received_at: datetime) -> tuple[datetime, datetime | None]:
+    """`at` and `raw_at` of a fact: the time that was sent, or the arrival with NO_TIME as what was received (R23)."""
+    at = instant(value)
+    return (received_at, NO_TIME) if at is None else (at, None)
 
 
 def known(value: Any, names: dict[str, str]) -> str | None:

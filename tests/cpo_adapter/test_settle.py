@@ -10,10 +10,12 @@ import pytest
 
 from cpo_adapter.app import Adapter, create_adapter
 from cpo_adapter.charging.events import Sample, Sampled, Started, StatusReported, Stopped
+from cpo_adapter.csms import facts16
 from cpo_adapter.facts import StoredFacts
 from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage import repository
 from ocpi_modules import json
+from tests.cpo_adapter.fake_hub import EMSP
 from tests.cpo_adapter.running_adapter import settings_of, token
 from tests.support.postgres import FreshDatabase
 
@@ -158,6 +160,27 @@ async def test_a_charger_whose_clock_stands_still_gets_a_transaction_for_each_ch
         numbers.append(number)
     assert len(set(numbers)) == 2
     assert [state for state, _ in await states(adapter_database)] == ["DONE", "DONE"]
+
+
+async def test_a_start_and_a_stop_without_a_readable_time_are_one_charge_and_said_to_be_corrected(
+    adapter: Adapter, clock: Clock, adapter_database: FreshDatabase
+) -> None:
+    """The arrival stands in for the time; sent again it is the same start, and the CDR says so (R18, R23)."""
+    facts = facts_of(adapter)
+    start = {"connectorId": 1, "idTag": "DRIVER01", "meterStart": 0}
+    clock.now = at(0)
+    number = (await facts.started(facts16.started("CP-1", start, at(0)))).transaction_id
+    assert (await facts.started(facts16.started("CP-1", start, at(1)))).transaction_id == number
+    for minutes in (180, 181):
+        stop = {"transactionId": number, "meterStop": 5000, "timestamp": "yesterday"}
+        await facts.stopped(facts16.stopped("CP-1", stop, at(minutes)))
+    clock.now = at(190)
+    await adapter.settler.settle_due()
+    await adapter.settler.settle_due()
+    assert await states(adapter_database) == [("DONE", None)]
+    async with adapter.database.connection() as connection:
+        rows = await outbox.documents(connection, "cdrs", str(EMSP), None, None, 0, 10)
+    assert [json.decode(row["body"])["remark"] for row in rows] == ["time corrected"]
 
 
 @pytest.mark.promise("S-48")
