@@ -143,8 +143,9 @@ def _valid(at: datetime, value: Decimal) -> Reading | None:
 
 def _rescaled(begin: Reading | None, readings: list[Reading], stop: Reading | None, meter: _Meter) -> list[Reading]:
     """Values that only fit when divided or multiplied by 1000 are repaired (R37): only when then every value fits between
-    its neighbours and the start and stop values, which are Wh by definition."""
-    if begin is None:
+    its neighbours and the start and stop values, which are Wh by definition, and they do not fit as they are to a start and
+    stop in kWh: which of the two it is cannot be decided."""
+    if begin is None or (stop is not None and _leads(_in_kwh(begin), [*readings, _in_kwh(stop)], meter)):
         return readings
     result, last = [], begin
     for reading in readings:
@@ -160,6 +161,15 @@ def _rescaled(begin: Reading | None, readings: list[Reading], stop: Reading | No
     return result
 
 
+def _in_kwh(reading: Reading) -> Reading:
+    return replace(reading, value=reading.value * 1000)
+
+
+def _leads(begin: Reading, readings: list[Reading], meter: _Meter) -> bool:
+    """Whether the register can have gone from `begin` through all readings."""
+    return all(meter.follows(earlier, later) for earlier, later in pairwise([begin, *readings]))
+
+
 def _fits(reading: Reading, begin: Reading, stop: Reading | None, meter: _Meter) -> bool:
     if not meter.follows(begin, reading):
         return False
@@ -173,21 +183,23 @@ def _rebased(begin: Reading | None, readings: list[Reading], stop: Reading | Non
     """Samples of another basis (lifetime or per session) moved onto that of the start value (R39).
 
     They stand far from the start value, yet move believably. What was charged before the first and after the last of them
-    is known from the stop value and shared by time; without a stop it counts as nothing.
+    is known from the stop value and shared by time; without a stop it counts as nothing. A stop value that continues them,
+    and not the start value, says that the start value is the odd one: then nothing is moved.
     """
     if begin is None or not readings:
         return readings
     first, last = readings[0], readings[-1]
     near = begin.value - TOLERANCE <= first.value <= begin.value + meter.reach(begin.at, first.at)
-    alike = all(meter.follows(earlier, later) for earlier, later in pairwise(readings))
-    if near or not alike or len(readings) == 1:
+    if near or len(readings) == 1 or not _leads(first, readings[1:], meter):
+        return readings
+    if stop is not None and meter.follows(last, stop) and not meter.follows(begin, stop):
         return readings
     meter.flags.add(Flag.other_basis)
     unseen = NOTHING
     if stop is not None and meter.follows(begin, stop):
-        before, after = hours(begin.at, first.at), hours(last.at, stop.at)
+        before, after = (max(hours(*gap), NOTHING) for gap in ((begin.at, first.at), (last.at, stop.at)))
         unseen = max((stop.value - begin.value) - (last.value - first.value), NOTHING)
-        unseen = unseen * before / (before + after) if before > 0 and after > 0 else NOTHING
+        unseen = unseen * before / (before + after) if before else NOTHING
     return [replace(reading, value=reading.value - first.value + begin.value + unseen) for reading in readings]
 
 

@@ -71,6 +71,29 @@ def test_samples_per_session_and_a_lifetime_start_value_are_brought_together() -
     assert energy.flags == {Flag.other_basis}
 
 
+def test_a_last_sample_at_the_stop_tells_what_was_charged_before_the_first() -> None:
+    """Per session registers whose last value is the stop's own moment: the difference of start and stop holds (R39)."""
+    energy = energy_of(started(100_000), *hourly(1000, 2000, 3000), stopped(30, 103_000))
+    assert (energy.total, energy.flags) == (3000, {Flag.other_basis})
+    assert [energy.until(at(m)) for m in (10, 20)] == [1000, 2000]
+
+
+def test_samples_and_stop_value_on_one_basis_are_not_torn_apart() -> None:
+    """A start value of the lifetime, everything after it per session: a new segment begins at the first sample (R38)."""
+    energy = energy_of(started(100_000), *hourly(1000, 2000), stopped(30, 4000))
+    assert (energy.total, energy.flags) == (3000, {Flag.register_reset})
+
+
+@pytest.mark.parametrize("meter_start", [0, 100])
+def test_whether_samples_or_start_and_stop_are_in_kwh_is_not_guessed(meter_start: int) -> None:
+    """Samples of 1 kWh each on a start and stop that may as well be kWh: 3 Wh or 3 kWh, so the CDR is held (R37)."""
+    samples = hourly(*(1000 * meter_start + value for value in (1000, 2000)))
+    facts = (started(meter_start), *samples, stopped(30, meter_start + 3))
+    assert Flag.samples_conflict in energy_of(*facts).flags
+    with pytest.raises(CdrHeld, match="contradict"):
+        to_cdr(transaction(*facts), "CDR1", PARTY, UPDATED)
+
+
 def test_a_lifetime_stop_value_on_a_session_start_value_is_no_bill_of_939_kwh() -> None:
     facts = (started(0), *hourly(937_000, 938_000, 939_000), stopped(31, 939_100))
     assert Flag.energy_implausible in energy_of(*facts).flags
