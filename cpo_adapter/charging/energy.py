@@ -99,8 +99,7 @@ def measure(transaction: Transaction) -> Energy:
 
 def registers(samples: Iterable[Sample]) -> list[Reading]:
     """Outlet register values in the order of time: the total, or the sum of the phases where no total exists (R40)."""
-    usable = [s for s in samples if s.measurand == REGISTER and s.format == "Raw" and s.location == "Outlet"]
-    finite = [s for s in usable if s.value is not None and s.value.is_finite() and s.unit == "Wh"]
+    finite = _of_outlet(samples, REGISTER, "Wh")
     totals = [s for s in finite if not s.phase]
     result: list[Reading] = []
     for at, group in groupby(totals or finite, key=lambda s: s.at):
@@ -108,6 +107,13 @@ def registers(samples: Iterable[Sample]) -> list[Reading]:
         if value is not None and value >= 0:
             result.append(Reading(at, value))
     return result
+
+
+def _of_outlet(samples: Iterable[Sample], measurand: str, unit: str) -> list[Sample]:
+    """The numbers of one measurand at the outlet; an inlet feeds other connectors too, and other units mean nothing (R35)."""
+    wanted = (measurand, "Raw", "Outlet", unit)
+    alike = (s for s in samples if (s.measurand, s.format, s.location, s.unit) == wanted)
+    return [s for s in alike if s.value is not None and s.value.is_finite()]
 
 
 def _total(group: Sequence[Sample]) -> Decimal | None:
@@ -273,7 +279,7 @@ def _estimated(samples: list[Sample], start: datetime, end: datetime, meter: _Me
 
 
 def _summed(samples: list[Sample], start: datetime) -> list[Reading]:
-    intervals = _series(samples, INTERVAL)
+    intervals = _series(samples, INTERVAL, "Wh")
     steps, energy = [Reading(start, NOTHING)], NOTHING
     for reading in intervals:
         energy += reading.value
@@ -282,7 +288,7 @@ def _summed(samples: list[Sample], start: datetime) -> list[Reading]:
 
 
 def _integrated(samples: list[Sample], start: datetime) -> list[Reading]:
-    powers = _series(samples, POWER)
+    powers = _series(samples, POWER, "W")
     steps, energy = [Reading(start, NOTHING)], NOTHING
     for earlier, later in pairwise(powers):
         energy += (earlier.value + later.value) / 2 * hours(earlier.at, later.at)
@@ -290,10 +296,7 @@ def _integrated(samples: list[Sample], start: datetime) -> list[Reading]:
     return steps if len(powers) > 1 else []
 
 
-def _series(samples: list[Sample], measurand: str) -> list[Reading]:
-    usable = [
-        Reading(s.at, s.value)
-        for s in samples
-        if s.measurand == measurand and not s.phase and s.format == "Raw" and s.value is not None and s.value >= 0
-    ]
-    return list({reading.at: reading for reading in usable}.values())
+def _series(samples: list[Sample], measurand: str, unit: str) -> list[Reading]:
+    totals = (s for s in _of_outlet(samples, measurand, unit) if not s.phase)
+    by_time = {s.at: Reading(s.at, s.value) for s in totals if s.value is not None and s.value >= 0}
+    return list(by_time.values())

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from cpo_adapter.charging.cdr import CdrHeld, to_cdr
-from cpo_adapter.charging.energy import Energy, measure
+from cpo_adapter.charging.energy import POWER, Energy, measure
 from cpo_adapter.charging.events import Orphaned, Sample
 from cpo_adapter.charging.flags import Flag
 from cpo_adapter.charging.transaction import Fact
@@ -134,6 +134,17 @@ def test_intervals_are_added_and_power_is_integrated_only_as_an_estimate() -> No
     powers = [sampled(power(m, 6000)) for m in (0, 30, 60)]
     energy = energy_of(started(0), *powers, stopped(60, -1))
     assert (energy.total, energy.flags) == (6000, {Flag.energy_estimated})
+
+
+@pytest.mark.parametrize("members", [{"unit": "MWh"}, {"location": "Inlet"}])
+@pytest.mark.parametrize("measurand", ["Energy.Active.Import.Interval", "Power.Active.Import"])
+def test_what_is_not_of_the_outlet_or_in_an_unknown_unit_is_no_estimate(
+    measurand: str, members: dict[str, str]
+) -> None:
+    """An inlet feeds all connectors of a charger, and nobody knows what another unit means: no bill of it (R35, R40)."""
+    ordinary = {"unit": "W" if measurand == POWER else "Wh"}
+    values = [Sample(at(m), measurand, Decimal(500), raw_value="500", **{**ordinary, **members}) for m in (10, 20, 30)]
+    assert energy_of(started(0), sampled(*values), stopped(30, -1)).flags == {Flag.energy_unknown}
 
 
 def test_phases_are_added_only_without_a_total() -> None:
