@@ -6,9 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 MAXIMUM_TEXT = 20_000
-_NUMBER = re.compile(
-    r"[+-]?(\d{1,12}(\.\d{0,16})?|\.\d{1,16})([eE][+-]?\d)?", re.ASCII
-)  # 28 digits: Decimal keeps them all
+_NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,50})?|\.\d{1,50})([eE](\+?0?\d|-\d{1,2}))?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d{1,2}|\d{4,})")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII)
 _FIRST_MILLISECOND_EPOCH = 10**11
@@ -27,14 +25,15 @@ def text(value: Any) -> str | None:
 
 
 def number(value: Any) -> Decimal | None:
-    """A number, also from text, also with a decimal comma; None for "", "NaN", infinity and what is no plain number (R35)."""
+    """A number, also from text, also with a decimal comma or as a float writes it, rounded to 28 digits; None for "", "NaN",
+    infinity and what is no plain number (R35)."""
     written = text(value) if not isinstance(value, bool) else None
     if written is None:
         return None
     written = written.strip()
     if comma := _DECIMAL_COMMA.fullmatch(written):
         written = f"{comma[1]}.{comma[2]}"
-    return Decimal(written) if _NUMBER.fullmatch(written) else None
+    return +Decimal(written) if _NUMBER.fullmatch(written) else None
 
 
 def integer(value: Any) -> int | None:

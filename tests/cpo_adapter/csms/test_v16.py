@@ -312,6 +312,10 @@ def test_numbers_are_read_from_text_and_integers_only_when_whole() -> None:
     assert number("-0.5") == Decimal("-0.5")
     assert number(Decimal("1.10")) == Decimal("1.10")
     assert number("16,0") == Decimal(16)
+    for written in ("0.15003999999999998", "0.30000000000000004", "1.2345678901234567e-05", "2.5E+03"):
+        assert number(written) == Decimal(written)
+    assert number("0.1" + "0" * 40) == Decimal("0.1")
+    assert number("123456789012.12345678901234567") == Decimal("123456789012.1234567890123457")
     assert number("123456789012.1234567890123456") == Decimal("123456789012.1234567890123456")
     assert sample("123456789012.1234567890123456", unit="kWh").value == Decimal("123456789012123.4567890123456")
     assert (integer("12"), integer("12.0"), integer(12), integer("12.5"), integer({}), integer(False)) == (
