@@ -1,6 +1,7 @@
 """Transactions whose stop never comes, and those no CDR can be right for, with a clock of the test."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from cpo_adapter.facts import StoredFacts
 from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage import repository
 from ocpi_modules import json
+from ocpi_modules.types import format_datetime
 from tests.cpo_adapter.fake_hub import EMSP
 from tests.cpo_adapter.running_adapter import settings_of, token
 from tests.support.postgres import FreshDatabase
@@ -181,6 +183,35 @@ async def test_a_start_and_a_stop_without_a_readable_time_are_one_charge_and_sai
     async with adapter.database.connection() as connection:
         rows = await outbox.documents(connection, "cdrs", str(EMSP), None, None, 0, 10)
     assert [json.decode(row["body"])["remark"] for row in rows] == ["time corrected"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "start_waited", "remark", "started_at"),
+    [(-5, 0, "time corrected", at(0)), (-5, 90, None, at(-300)), (-0.7, 0, None, at(-42))],
+)
+async def test_local_time_sent_as_utc_is_set_right_when_start_and_stop_were_live(
+    adapter: Adapter, clock: Clock, behind: float, start_waited: int, remark: str | None, started_at: datetime
+) -> None:
+    """Five hours behind from start to stop is a zone; a start that waited, and 42 minutes, are none (R23)."""
+    facts, hours = facts_of(adapter), timedelta(hours=behind)
+    clock.now = at(start_waited)
+    begun = replace(started(), at=at(0) + hours, received_at=clock.now)
+    number = (await facts.started(begun)).transaction_id
+    clock.now = at(60)
+    sample = Sample(at(30) + hours, "Energy.Active.Import.Register", Decimal(3000), "Wh", "3000")
+    await facts.sampled(Sampled("CP-1", 1, number, (sample,), at(30)))
+    await facts.stopped(Stopped("CP-1", number, Decimal(6000), at(60) + hours, at(60) + timedelta(seconds=20)))
+    await adapter.settler.settle_due()
+    clock.now = at(120)
+    await adapter.settler.settle_due()
+    async with adapter.database.connection() as connection:
+        documents = [
+            await outbox.documents(connection, name, str(EMSP), None, None, 0, 10) for name in ("sessions", "cdrs")
+        ]
+    session, cdr = (json.decode(rows[0]["body"]) for rows in documents)
+    assert session["start_date_time"] == cdr["start_date_time"] == format_datetime(started_at)
+    assert cdr["end_date_time"] == format_datetime(started_at + timedelta(hours=1))
+    assert (cdr.get("remark"), cdr["total_energy"]) == (remark, 5)
 
 
 @pytest.mark.promise("S-48")
