@@ -149,14 +149,15 @@ def _valid(at: datetime, value: Decimal) -> Reading | None:
 
 def _rescaled(begin: Reading | None, readings: list[Reading], stop: Reading | None, meter: _Meter) -> list[Reading]:
     """Values that only fit when divided or multiplied by 1000 are repaired (R37): only when then every value fits between
-    its neighbours and the start and stop values, which are Wh by definition, and they do not fit as they are to a start and
-    stop in kWh: which of the two it is cannot be decided."""
-    if begin is None or (stop is not None and _leads(_in_kwh(begin), [*readings, _in_kwh(stop)], meter)):
+    its neighbours and the start and stop values, which are Wh by definition. Values that move believably as they are are never
+    divided: as well start and stop may be kWh, or frozen, and that cannot be decided."""
+    if begin is None or not readings:
         return readings
+    factors = FACTORS[1:] if _leads(readings[0], readings[1:], meter) else FACTORS
     result, last = [], begin
     for reading in readings:
         as_it_is = meter.follows(last, reading) and _fits(reading, begin, stop, meter)
-        scaled = [] if as_it_is else [replace(reading, value=reading.value * factor) for factor in FACTORS]
+        scaled = [] if as_it_is else [replace(reading, value=reading.value * factor) for factor in factors]
         fitting = [each for each in scaled if meter.follows(last, each) and _fits(each, begin, stop, meter)]
         if not as_it_is and len(fitting) != 1:
             return readings
@@ -165,10 +166,6 @@ def _rescaled(begin: Reading | None, readings: list[Reading], stop: Reading | No
     if result != readings:
         meter.flags.add(Flag.unit_corrected)
     return result
-
-
-def _in_kwh(reading: Reading) -> Reading:
-    return replace(reading, value=reading.value * 1000)
 
 
 def _leads(begin: Reading, readings: list[Reading], meter: _Meter) -> bool:
@@ -239,6 +236,8 @@ def _walk(values: list[Reading], meter: _Meter, stop: Reading | None) -> list[Re
             continue
         elif _restarts(last, reading, following, meter):
             meter.flags.add(Flag.register_reset)
+            if reading is stop and not energy:
+                meter.flags.add(Flag.energy_unknown)
         else:
             meter.flags.add(Flag.energy_implausible if reading is stop else Flag.sample_dropped)
             continue

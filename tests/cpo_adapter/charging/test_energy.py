@@ -88,10 +88,21 @@ def test_samples_and_stop_value_on_one_basis_are_not_torn_apart() -> None:
 def test_whether_samples_or_start_and_stop_are_in_kwh_is_not_guessed(meter_start: int) -> None:
     """Samples of 1 kWh each on a start and stop that may as well be kWh: 3 Wh or 3 kWh, so the CDR is held (R37)."""
     samples = hourly(*(1000 * meter_start + value for value in (1000, 2000)))
-    facts = (started(meter_start), *samples, stopped(30, meter_start + 3))
-    assert Flag.samples_conflict in energy_of(*facts).flags
-    with pytest.raises(CdrHeld, match="contradict"):
-        to_cdr(transaction(*facts), "CDR1", PARTY, UPDATED)
+    for meter_stop in (meter_start + 3, meter_start + 1, meter_start):
+        facts = (started(meter_start), *samples, stopped(30, meter_stop))
+        assert Flag.samples_conflict in energy_of(*facts).flags
+        with pytest.raises(CdrHeld, match="contradict"):
+            to_cdr(transaction(*facts), "CDR1", PARTY, UPDATED)
+
+
+@pytest.mark.parametrize("meter_stop", [0, 617])
+def test_a_stop_value_near_zero_without_any_sample_is_no_charge_of_nothing(meter_stop: int) -> None:
+    """The register began anew, or the stop is per session: nobody knows what was charged (R38, R39)."""
+    for nothing in ([], hourly(100_000)):
+        with pytest.raises(CdrHeld, match="no meter value"):
+            to_cdr(transaction(started(100_000), *nothing, stopped(30, meter_stop)), "CDR1", PARTY, UPDATED)
+    energy = energy_of(started(100_000), *hourly(101_000, 102_000), stopped(60, meter_stop))
+    assert (energy.total, energy.flags) == (2000, {Flag.register_reset})
 
 
 def test_a_lifetime_stop_value_on_a_session_start_value_is_no_bill_of_939_kwh() -> None:
