@@ -214,6 +214,27 @@ async def test_local_time_sent_as_utc_is_set_right_when_start_and_stop_were_live
     assert (cdr.get("remark"), cdr["total_energy"]) == (remark, 5)
 
 
+async def test_a_stop_without_its_number_sent_again_ends_no_other_transaction(
+    adapter: Adapter, clock: Clock, adapter_database: FreshDatabase
+) -> None:
+    """The answer to it was lost; by then the same tag charges at the other connector (R20, R21)."""
+    facts = facts_of(adapter)
+    await facts.started(started())
+    clock.now = at(30)
+    stop = Stopped("CP-1", -1, Decimal(6000), at(30), at(30), "DRIVER01")
+    await facts.stopped(stop)
+    other = await facts.started(started(20, 2000, connector_id=2))
+    await facts.stopped(replace(stop, received_at=at(32)))
+    await adapter.settler.settle_due()
+    await adapter.settler.settle_due()
+    await facts.stopped(replace(stop, received_at=at(33)))
+    assert await states(adapter_database) == [("DONE", None), ("OPEN", None)]
+    await facts.stopped(Stopped("CP-1", other.transaction_id, Decimal(9000), at(60), at(60), "DRIVER01"))
+    connection = await asyncpg.connect(adapter_database.admin_dsn)
+    assert await connection.fetchval("SELECT count(*) FROM unmatched_fact") == 0
+    await connection.close()
+
+
 @pytest.mark.promise("S-48")
 async def test_a_charger_cannot_stop_the_transaction_of_another(adapter: Adapter, clock: Clock) -> None:
     facts = facts_of(adapter)
