@@ -80,8 +80,9 @@ def session_changes(before: dict[str, Any], after: dict[str, Any]) -> Change | R
 
 
 def cost_of(transaction: Transaction, energy: Energy) -> Cost | None:
-    """The cost, or None without a tariff or when it is not certain: what holds the CDR back is no price either."""
-    if not transaction.opening.tariffs or (transaction.flags | energy.flags) & HOLDING:
+    """The cost, or None without a tariff or when it is not certain: at the end what holds the CDR back is no price either."""
+    held = transaction.end is not None and (transaction.flags | energy.flags) & HOLDING
+    if held or not transaction.opening.tariffs:
         return None
     try:
         return priced(transaction, energy)

@@ -105,6 +105,7 @@ def test_an_uncertain_price_is_left_out_and_a_free_one_is_zero() -> None:
     ):
         session = session_of(*doubtful)
         assert ("total_cost" in session, session["charging_periods"]) == (False, []), doubtful
+    assert session_of(started())["total_cost"] == {"excl_vat": 0}
     assert session_of(*DAY, tariffs=[])["currency"] == "EUR"
     assert session_of(*DAY, tariffs=[tariff(component("FLAT", "0.00", step_size=0))])["total_cost"] == {"excl_vat": 0}
 
