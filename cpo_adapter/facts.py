@@ -139,8 +139,11 @@ class StoredFacts:
     async def _finished_or_matched(self, charger_key: str, fact: Stopped) -> Live | None:
         async with self._database.connection() as connection:
             row = await repository.charge_by_number(connection, charger_key, fact.transaction_id)
+            placed = row is None and await _was_placed(connection, charger_key, fact)
         if row is not None:
             await self._transactions.add_late(row["session_id"], fact)
+            return None
+        if placed:
             return None
         candidates = [live for live in self._transactions.open_at(charger_key) if _may_end(live, fact)]
         if len(candidates) == 1:
@@ -173,6 +176,13 @@ class StoredFacts:
             transaction_id=number,
             refused=refused,
         )
+
+
+async def _was_placed(connection: repository.Connection, charger_key: str, stop: Stopped) -> bool:
+    """Whether this stop without a number of ours ended one of the charger's transactions before: it is sent again (R21)."""
+    numbers = await repository.newest_numbers(connection, charger_key)
+    keys = [facts.fact_key(replace(stop, transaction_id=number)) for number in numbers]
+    return await repository.has_fact(connection, charger_key, keys)
 
 
 async def _start_key(connection: repository.Connection, fact: Started) -> str:

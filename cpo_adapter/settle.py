@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from cpo_adapter.charging.cdr import CdrHeld, is_worth_a_cdr, ready_for_cdr, to_cdr
+from cpo_adapter.charging.clock import set_right
 from cpo_adapter.charging.events import Orphaned
 from cpo_adapter.charging.session import session_changes, to_session
 from cpo_adapter.storage import outbox_repository as outbox
@@ -64,7 +65,7 @@ class Settler:
 
     async def _tell(self, live: Live, now: datetime) -> None:
         transaction = live.transaction
-        session = to_session(transaction, self._party, now)
+        session = to_session(set_right(transaction), self._party, now)
         key = str(live.session_id)
         async with self._database.connection() as connection:
             row = await outbox.document(connection, "sessions", key)
@@ -82,7 +83,7 @@ class Settler:
         """The CDR and the end of the transaction are one commit: made once, whatever happens (R67)."""
         key = str(live.session_id)
         try:
-            cdr = to_cdr(live.transaction, key, self._party, now)
+            cdr = to_cdr(set_right(live.transaction), key, self._party, now)
         except CdrHeld as held:
             await self._hold(live, held.reason)
             return

@@ -99,8 +99,7 @@ def measure(transaction: Transaction) -> Energy:
 
 def registers(samples: Iterable[Sample]) -> list[Reading]:
     """Outlet register values in the order of time: the total, or the sum of the phases where no total exists (R40)."""
-    usable = [s for s in samples if s.measurand == REGISTER and s.format == "Raw" and s.location == "Outlet"]
-    finite = [s for s in usable if s.value is not None and s.value.is_finite() and s.unit == "Wh"]
+    finite = _of_outlet(samples, REGISTER, "Wh")
     totals = [s for s in finite if not s.phase]
     result: list[Reading] = []
     for at, group in groupby(totals or finite, key=lambda s: s.at):
@@ -108,6 +107,13 @@ def registers(samples: Iterable[Sample]) -> list[Reading]:
         if value is not None and value >= 0:
             result.append(Reading(at, value))
     return result
+
+
+def _of_outlet(samples: Iterable[Sample], measurand: str, unit: str) -> list[Sample]:
+    """The numbers of one measurand at the outlet; an inlet feeds other connectors too, and other units mean nothing (R35)."""
+    wanted = (measurand, "Raw", "Outlet", unit)
+    alike = (s for s in samples if (s.measurand, s.format, s.location, s.unit) == wanted)
+    return [s for s in alike if s.value is not None and s.value.is_finite()]
 
 
 def _total(group: Sequence[Sample]) -> Decimal | None:
@@ -143,13 +149,15 @@ def _valid(at: datetime, value: Decimal) -> Reading | None:
 
 def _rescaled(begin: Reading | None, readings: list[Reading], stop: Reading | None, meter: _Meter) -> list[Reading]:
     """Values that only fit when divided or multiplied by 1000 are repaired (R37): only when then every value fits between
-    its neighbours and the start and stop values, which are Wh by definition."""
-    if begin is None:
+    its neighbours and the start and stop values, which are Wh by definition. Values that move believably as they are are never
+    divided: as well start and stop may be kWh, or frozen, and that cannot be decided."""
+    if begin is None or not readings:
         return readings
+    factors = FACTORS[1:] if _leads(readings[0], readings[1:], meter) else FACTORS
     result, last = [], begin
     for reading in readings:
         as_it_is = meter.follows(last, reading) and _fits(reading, begin, stop, meter)
-        scaled = [] if as_it_is else [replace(reading, value=reading.value * factor) for factor in FACTORS]
+        scaled = [] if as_it_is else [replace(reading, value=reading.value * factor) for factor in factors]
         fitting = [each for each in scaled if meter.follows(last, each) and _fits(each, begin, stop, meter)]
         if not as_it_is and len(fitting) != 1:
             return readings
@@ -158,6 +166,11 @@ def _rescaled(begin: Reading | None, readings: list[Reading], stop: Reading | No
     if result != readings:
         meter.flags.add(Flag.unit_corrected)
     return result
+
+
+def _leads(begin: Reading, readings: list[Reading], meter: _Meter) -> bool:
+    """Whether the register can have gone from `begin` through all readings."""
+    return all(meter.follows(earlier, later) for earlier, later in pairwise([begin, *readings]))
 
 
 def _fits(reading: Reading, begin: Reading, stop: Reading | None, meter: _Meter) -> bool:
@@ -173,21 +186,23 @@ def _rebased(begin: Reading | None, readings: list[Reading], stop: Reading | Non
     """Samples of another basis (lifetime or per session) moved onto that of the start value (R39).
 
     They stand far from the start value, yet move believably. What was charged before the first and after the last of them
-    is known from the stop value and shared by time; without a stop it counts as nothing.
+    is known from the stop value and shared by time; without a stop it counts as nothing. A stop value that continues them,
+    and not the start value, says that the start value is the odd one: then nothing is moved.
     """
     if begin is None or not readings:
         return readings
     first, last = readings[0], readings[-1]
     near = begin.value - TOLERANCE <= first.value <= begin.value + meter.reach(begin.at, first.at)
-    alike = all(meter.follows(earlier, later) for earlier, later in pairwise(readings))
-    if near or not alike or len(readings) == 1:
+    if near or len(readings) == 1 or not _leads(first, readings[1:], meter):
+        return readings
+    if stop is not None and meter.follows(last, stop) and not meter.follows(begin, stop):
         return readings
     meter.flags.add(Flag.other_basis)
     unseen = NOTHING
     if stop is not None and meter.follows(begin, stop):
-        before, after = hours(begin.at, first.at), hours(last.at, stop.at)
+        before, after = (max(hours(*gap), NOTHING) for gap in ((begin.at, first.at), (last.at, stop.at)))
         unseen = max((stop.value - begin.value) - (last.value - first.value), NOTHING)
-        unseen = unseen * before / (before + after) if before > 0 and after > 0 else NOTHING
+        unseen = unseen * before / (before + after) if before else NOTHING
     return [replace(reading, value=reading.value - first.value + begin.value + unseen) for reading in readings]
 
 
@@ -221,6 +236,8 @@ def _walk(values: list[Reading], meter: _Meter, stop: Reading | None) -> list[Re
             continue
         elif _restarts(last, reading, following, meter):
             meter.flags.add(Flag.register_reset)
+            if reading is stop and not energy:
+                meter.flags.add(Flag.energy_unknown)
         else:
             meter.flags.add(Flag.energy_implausible if reading is stop else Flag.sample_dropped)
             continue
@@ -261,7 +278,7 @@ def _estimated(samples: list[Sample], start: datetime, end: datetime, meter: _Me
 
 
 def _summed(samples: list[Sample], start: datetime) -> list[Reading]:
-    intervals = _series(samples, INTERVAL)
+    intervals = _series(samples, INTERVAL, "Wh")
     steps, energy = [Reading(start, NOTHING)], NOTHING
     for reading in intervals:
         energy += reading.value
@@ -270,7 +287,7 @@ def _summed(samples: list[Sample], start: datetime) -> list[Reading]:
 
 
 def _integrated(samples: list[Sample], start: datetime) -> list[Reading]:
-    powers = _series(samples, POWER)
+    powers = _series(samples, POWER, "W")
     steps, energy = [Reading(start, NOTHING)], NOTHING
     for earlier, later in pairwise(powers):
         energy += (earlier.value + later.value) / 2 * hours(earlier.at, later.at)
@@ -278,10 +295,7 @@ def _integrated(samples: list[Sample], start: datetime) -> list[Reading]:
     return steps if len(powers) > 1 else []
 
 
-def _series(samples: list[Sample], measurand: str) -> list[Reading]:
-    usable = [
-        Reading(s.at, s.value)
-        for s in samples
-        if s.measurand == measurand and not s.phase and s.format == "Raw" and s.value is not None and s.value >= 0
-    ]
-    return list({reading.at: reading for reading in usable}.values())
+def _series(samples: list[Sample], measurand: str, unit: str) -> list[Reading]:
+    totals = (s for s in _of_outlet(samples, measurand, unit) if not s.phase)
+    by_time = {s.at: Reading(s.at, s.value) for s in totals if s.value is not None and s.value >= 0}
+    return list(by_time.values())

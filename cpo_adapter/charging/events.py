@@ -2,7 +2,7 @@
 
 A fact is what a charger reported, normalised: instants are aware UTC, energy is Decimal Wh, power Decimal W. `at` is the
 charger's own time of the event, `received_at` ours (charging R22). `raw_at` is the charger's time as received
-when `at` was repaired (R23), else None.
+when `at` was repaired (R23), 1970 when none could be read, else None.
 """
 
 from dataclasses import dataclass

@@ -65,7 +65,8 @@ def _lasting(changes: list[tuple[datetime, PeriodKind]], end: datetime) -> list[
 
 
 def _wakes(sample: Sample) -> bool:
-    return sample.measurand == POWER and sample.value is not None and sample.value >= WAKING_POWER
+    at_outlet = (sample.measurand, sample.location, sample.unit) == (POWER, "Outlet", "W")
+    return at_outlet and sample.value is not None and sample.value >= WAKING_POWER
 
 
 def stretches(transaction: Transaction, energy: Energy) -> list[Period]:
@@ -122,7 +123,9 @@ def _current(transaction: Transaction, begin: datetime, until: datetime) -> Deci
     seen = [
         s
         for s in transaction.samples
-        if s.measurand == CURRENT and s.value is not None and begin - MOMENTARY <= s.at <= until
+        if (s.measurand, s.location) == (CURRENT, "Outlet")
+        and s.value is not None
+        and begin - MOMENTARY <= s.at <= until
     ]
     groups = [list(group) for _, group in groupby(seen, key=lambda s: s.at)]
     if not groups:

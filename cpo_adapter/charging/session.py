@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from cpo_adapter.charging.energy import Energy, measure
+from cpo_adapter.charging.flags import HOLDING
 from cpo_adapter.charging.periods import charging_periods, kwh, priced
 from cpo_adapter.charging.transaction import Transaction
 from ocpi_modules.message import PartyId
@@ -79,8 +80,9 @@ def session_changes(before: dict[str, Any], after: dict[str, Any]) -> Change | R
 
 
 def cost_of(transaction: Transaction, energy: Energy) -> Cost | None:
-    """The cost, or None without a tariff or when it is not certain."""
-    if not transaction.opening.tariffs:
+    """The cost, or None without a tariff or when it is not certain: at the end what holds the CDR back is no price either."""
+    held = transaction.end is not None and (transaction.flags | energy.flags) & HOLDING
+    if held or not transaction.opening.tariffs:
         return None
     try:
         return priced(transaction, energy)

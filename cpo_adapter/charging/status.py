@@ -30,7 +30,8 @@ UNKNOWN = "UNKNOWN"
 class StatusView:
     """What is held of one charger: the latest report of each connector, and since when it is out of reach.
 
-    Reports are ordered by the charger's time where it is believable, else by arrival, so a replayed one changes nothing.
+    Reports are ordered by the charger's time where it is believable and not ahead, else by arrival, so a replayed one changes
+    nothing and a clock that was set back keeps nothing as it was (R46).
     """
 
     connectors: Mapping[int, StatusReported] = field(default_factory=dict)
@@ -61,5 +62,5 @@ class StatusView:
 
 
 def _order(fact: StatusReported) -> tuple[datetime, datetime, str]:
-    at = repaired(fact).at or fact.received_at
+    at = min(repaired(fact).at or fact.received_at, fact.received_at)
     return at, fact.received_at, fact.status

@@ -169,7 +169,7 @@ def repaired(fact: Dated, offset: timedelta = timedelta(0), received_at: datetim
     arrived = received_at or getattr(fact, "received_at", None)
     if fact.at is None or fact.raw_at is not None or not isinstance(arrived, datetime):
         return fact
-    if _believable(fact.at, arrived) and not _is_zone(offset):
+    if _believable(fact.at, arrived) and not is_zone(offset):
         return fact
     moved = _shifted(fact.at, offset)
     at = moved if moved is not None and _believable(moved, arrived) else arrived
@@ -180,7 +180,7 @@ def _believable(at: datetime, arrived: datetime) -> bool:
     return EARLIEST <= at <= arrived + MOST_AHEAD
 
 
-def _is_zone(offset: timedelta) -> bool:
+def is_zone(offset: timedelta) -> bool:
     """Plainly local time sent as UTC: a multiple of a quarter of an hour, give or take a minute."""
     rest = abs(offset) % SHORTEST_ZONE
     near = min(rest, SHORTEST_ZONE - rest) <= timedelta(minutes=1)

@@ -31,16 +31,17 @@ def charger_id_of(path: str) -> str | None:
     return charger_id if 0 < len(charger_id) <= MAXIMUM_CHARGER_ID and charger_id.isprintable() else None
 
 
-def read_basic(header: str) -> Basic | None:
-    """An Authorization header; None when it is not Basic or not readable."""
+def read_basic(header: str, charger_id: str) -> Basic | None:
+    """An Authorization header; None when it is not Basic or not readable. The user name has as many colons as the charger id
+    of the URL, which it must equal (R11); what follows is the password, with whatever colons."""
     scheme, _, encoded = header.strip().partition(" ")
     if scheme.casefold() != "basic":
         return None
     try:
-        user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-        if not colon or not 0 < len(password) <= MAXIMUM_PASSWORD_BYTES:
+        *user, password = base64.b64decode(encoded.strip(), validate=True).split(b":", charger_id.count(":") + 1)
+        if len(user) <= charger_id.count(":") or not 0 < len(password) <= MAXIMUM_PASSWORD_BYTES:
             return None
-        return Basic(user.decode("utf-8"), password_forms(password))
+        return Basic(b":".join(user).decode("utf-8"), password_forms(password))
     except (binascii.Error, ValueError):
         return None
 

@@ -11,7 +11,7 @@ from ocpp.v16.enums import ChargePointErrorCode, ChargePointStatus, Reason
 
 from cpo_adapter.charging.events import Booted, Sampled, Started, StatusReported, Stopped
 from cpo_adapter.csms.frames import NotAnswerable
-from cpo_adapter.csms.readings import instant, integer, known, number, text
+from cpo_adapter.csms.readings import instant, instant_or_arrival, integer, known, number, text
 from cpo_adapter.csms.samples16 import read_samples
 
 UNKNOWN_METER = Decimal(-1)
@@ -66,14 +66,16 @@ def id_tag_asked(payload: Payload) -> str:
 def started(charger_id: str, payload: Payload, received_at: datetime) -> Started:
     """StartTransaction; needs connectorId. A missing idTag is "", which is refused but still gets a number (R33)."""
     meter_start = number(payload.get("meterStart"))
+    at, raw_at = instant_or_arrival(payload.get("timestamp"), received_at)
     return Started(
         charger_id=charger_id,
         connector_id=_required_integer(payload, "connectorId"),
         id_tag=text(payload.get("idTag")) or "",
         meter_start=UNKNOWN_METER if meter_start is None else meter_start,
-        at=instant(payload.get("timestamp")) or received_at,
+        at=at,
         received_at=received_at,
         reservation_id=integer(payload.get("reservationId")),
+        raw_at=raw_at,
     )
 
 
@@ -96,15 +98,17 @@ def sampled(charger_id: str, payload: Payload, received_at: datetime) -> Sampled
 def stopped(charger_id: str, payload: Payload, received_at: datetime) -> Stopped:
     """StopTransaction; always understood: it is a report, not a request (R20, R34)."""
     meter_stop, transaction_id = number(payload.get("meterStop")), integer(payload.get("transactionId"))
+    at, raw_at = instant_or_arrival(payload.get("timestamp"), received_at)
     return Stopped(
         charger_id=charger_id,
         transaction_id=UNKNOWN_TRANSACTION if transaction_id is None else transaction_id,
         meter_stop=UNKNOWN_METER if meter_stop is None else meter_stop,
-        at=instant(payload.get("timestamp")) or received_at,
+        at=at,
         received_at=received_at,
         id_tag=text(payload.get("idTag")),
         reason=known(payload.get("reason"), _REASONS) or "Local",
         samples=read_samples(payload.get("transactionData"), received_at),
+        raw_at=raw_at,
     )
 
 

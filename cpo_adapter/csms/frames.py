@@ -123,8 +123,9 @@ def _decode(data: bytes) -> Any:
 
 
 def _decode_what_chargers_write(data: bytes) -> Any:
-    """Bare NaN, control characters inside text, a byte order mark, NULs at the end, bytes that are not UTF-8."""
-    text = data.decode("utf-8", "replace").strip("\ufeff\0 \r\n\t")
+    """Bare NaN, control characters inside text, a byte order mark, NULs at the end, bytes that are not UTF-8, half a pair of
+    surrogates, which nothing behind us could write down."""
+    text = _LONE_SURROGATE.sub(r"\\ufffd", data.decode("utf-8", "replace").strip("\ufeff\0 \r\n\t"))
     return json.loads(text, parse_float=_number, parse_constant=str, strict=False)
 
 
@@ -145,5 +146,8 @@ def _readable_id(data: bytes) -> MessageId | None:
 
 
 _START_OF_CALL = re.compile(rb'\s*\[\s*"?2"?\s*,\s*("(?:[^"\\]|\\.)*"|-?\d{1,30})\s*,')
+_LONE_SURROGATE = re.compile(
+    r"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}", re.IGNORECASE
+)
 _DECODER = msgspec.json.Decoder(float_hook=_number)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

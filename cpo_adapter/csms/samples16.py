@@ -9,7 +9,7 @@ import msgspec
 from ocpp.v16.enums import Location, Measurand, Phase, ReadingContext, UnitOfMeasure, ValueFormat
 
 from cpo_adapter.charging.events import Sample
-from cpo_adapter.csms.readings import instant, known, number, text
+from cpo_adapter.csms.readings import instant_or_arrival, known, number, text
 
 MAXIMUM_SAMPLES = 5_000
 ENERGY_REGISTER = "Energy.Active.Import.Register"
@@ -27,9 +27,9 @@ def read_samples(meter_values: Any, received_at: datetime) -> tuple[Sample, ...]
 
 def _each(meter_values: Any, received_at: datetime) -> Iterator[Sample]:
     for entry in _objects(meter_values):
-        at = instant(entry.get("timestamp")) or received_at
+        at, raw_at = instant_or_arrival(entry.get("timestamp"), received_at)
         for sampled in _objects(entry.get("sampledValue")):
-            sample = _sample(sampled, at)
+            sample = _sample(sampled, at, raw_at)
             if sample is not None:
                 yield sample
 
@@ -40,7 +40,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in items if isinstance(item, dict)]
 
 
-def _sample(sampled: dict[str, Any], at: datetime) -> Sample | None:
+def _sample(sampled: dict[str, Any], at: datetime, raw_at: datetime | None) -> Sample | None:
     raw_value = _raw(sampled.get("value"))
     if raw_value is None:
         return None
@@ -58,6 +58,7 @@ def _sample(sampled: dict[str, Any], at: datetime) -> Sample | None:
         location=known(sampled.get("location"), _LOCATIONS) or "Outlet",
         phase=known(sampled.get("phase"), _PHASES) or "",
         format=format,
+        raw_at=raw_at,
     )
 
 

@@ -170,7 +170,7 @@ class Listener:
         """The stored spelling of the charger id. Without a header only a charger that needs no password is known (R11)."""
         if not headers:
             return await self._facts.knows(asked, None)
-        basic = read_basic(headers[0]) if len(headers) == 1 else None
+        basic = read_basic(headers[0], asked) if len(headers) == 1 else None
         if basic is None or basic.user.casefold() != asked.casefold():
             return None
         for form in basic.forms:

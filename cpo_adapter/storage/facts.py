@@ -25,7 +25,7 @@ def start_key(fact: Started, finished: int = 0) -> str:
         fact.charger_id.casefold(),
         fact.connector_id,
         fact.id_tag.casefold(),
-        fact.at,
+        fact.raw_at or fact.at,
         fact.meter_start.normalize(),
     ]
     return hashlib.sha256(msgspec.json.encode([*said, finished] if finished else said)).hexdigest()

@@ -301,12 +301,22 @@ async def charge_by_start(connection: Connection, start_key: str) -> Row | None:
 
 async def count_finished(connection: Connection, charger_key: str, connector_id: int) -> int:
     """How many transactions of a connector began and are over."""
-    count: int = await connection.fetchval(
-        "SELECT count(*) FROM charge WHERE charger_key = $1 AND connector_id = $2 AND state NOT IN ('OPEN', 'REFUSED')",
-        charger_key,
-        connector_id,
+    over = (
+        "SELECT count(*) FROM charge WHERE charger_key = $1 AND connector_id = $2 AND state NOT IN ('OPEN', 'REFUSED')"
     )
-    return count
+    return int(await connection.fetchval(over, charger_key, connector_id))
+
+
+async def newest_numbers(connection: Connection, charger_key: str) -> list[int]:
+    """The numbers of a charger's latest twenty transactions."""
+    newest = "SELECT transaction_id FROM charge WHERE charger_key = $1 ORDER BY created_seq DESC LIMIT 20"
+    return [row["transaction_id"] for row in await connection.fetch(newest, charger_key)]
+
+
+async def has_fact(connection: Connection, charger_key: str, fact_keys: list[str]) -> bool:
+    """Whether one of these facts is stored of a transaction of the charger."""
+    stored = "SELECT count(*) FROM charge JOIN fact USING (session_id) WHERE charger_key = $1 AND fact_key = ANY ($2)"
+    return bool(await connection.fetchval(stored, charger_key, fact_keys))
 
 
 async def charge_by_number(connection: Connection, charger_key: str, transaction_id: int) -> Row | None:

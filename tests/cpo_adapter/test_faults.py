@@ -14,6 +14,7 @@ from ocpi_modules.envelope import refusal
 from ocpi_modules.message import OcpiRequest, OcpiResponse
 from ocpi_modules.spec import Method, ModuleID
 from ocpi_modules.status import ConnectionProblem, InvalidParameters, NotFound
+from tests.cpo_adapter.csms.recorder import raw_charger
 from tests.cpo_adapter.fake_hub import FakeHub, now
 from tests.cpo_adapter.running_adapter import (
     QUICK_CHARGER,
@@ -215,6 +216,21 @@ async def test_a_stop_without_its_number_ends_the_only_transaction_it_can_belong
             stranger = {"transactionId": 12345, "idTag": "nobody", "meterStop": 2000, "timestamp": until}
             assert await charger.call("StopTransaction", stranger) == {}
         assert len(await rows(adapter_database, "SELECT 1 FROM unmatched_fact")) == 1
+
+
+async def test_a_charger_that_pads_its_texts_with_nuls_boots_and_charges(
+    adapter_database: FreshDatabase, tmp_path: Path
+) -> None:
+    async with FakeHub() as hub, joined_adapter(settings_of(adapter_database, tmp_path), hub) as adapter:
+        await put_token(hub)
+        async with raw_charger(adapter.ocpp.port) as charger:
+            boot = {"chargePointVendor": "V\0\0", "chargePointModel": "M\0", "meterSerialNumber": "7\0\0\0"}
+            assert (await charger.ask("BootNotification", boot))[2]["status"] == "Accepted"
+            assert (await charger.ask("Authorize", {"idTag": "DRIVER01\0\0"}))[2]["idTagInfo"]["status"] == "Accepted"
+            start = {"connectorId": 1, "idTag": "DRIVER01\0", "meterStart": 0, "timestamp": now().isoformat()}
+            assert (await charger.ask("StartTransaction", start))[2]["idTagInfo"]["status"] == "Accepted"
+            session = (await eventually(lambda: hub.of("sessions")))[0].document
+        assert session["meter_id"] == "7"
 
 
 async def test_an_unknown_tag_gets_a_number_and_a_refusal_and_is_told_to_nobody(

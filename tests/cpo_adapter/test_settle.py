@@ -1,6 +1,7 @@
 """Transactions whose stop never comes, and those no CDR can be right for, with a clock of the test."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 
 from cpo_adapter.app import Adapter, create_adapter
 from cpo_adapter.charging.events import Sample, Sampled, Started, StatusReported, Stopped
+from cpo_adapter.csms import facts16
 from cpo_adapter.facts import StoredFacts
 from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage import repository
 from ocpi_modules import json
+from ocpi_modules.types import format_datetime
+from tests.cpo_adapter.fake_hub import EMSP
 from tests.cpo_adapter.running_adapter import settings_of, token
 from tests.support.postgres import FreshDatabase
 
@@ -158,6 +162,77 @@ async def test_a_charger_whose_clock_stands_still_gets_a_transaction_for_each_ch
         numbers.append(number)
     assert len(set(numbers)) == 2
     assert [state for state, _ in await states(adapter_database)] == ["DONE", "DONE"]
+
+
+async def test_a_start_and_a_stop_without_a_readable_time_are_one_charge_and_said_to_be_corrected(
+    adapter: Adapter, clock: Clock, adapter_database: FreshDatabase
+) -> None:
+    """The arrival stands in for the time; sent again it is the same start, and the CDR says so (R18, R23)."""
+    facts = facts_of(adapter)
+    start = {"connectorId": 1, "idTag": "DRIVER01", "meterStart": 0}
+    clock.now = at(0)
+    number = (await facts.started(facts16.started("CP-1", start, at(0)))).transaction_id
+    assert (await facts.started(facts16.started("CP-1", start, at(1)))).transaction_id == number
+    for minutes in (180, 181):
+        stop = {"transactionId": number, "meterStop": 5000, "timestamp": "yesterday"}
+        await facts.stopped(facts16.stopped("CP-1", stop, at(minutes)))
+    clock.now = at(190)
+    await adapter.settler.settle_due()
+    await adapter.settler.settle_due()
+    assert await states(adapter_database) == [("DONE", None)]
+    async with adapter.database.connection() as connection:
+        rows = await outbox.documents(connection, "cdrs", str(EMSP), None, None, 0, 10)
+    assert [json.decode(row["body"])["remark"] for row in rows] == ["time corrected"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "start_waited", "remark", "started_at"),
+    [(-5, 0, "time corrected", at(0)), (-5, 90, None, at(-300)), (-0.7, 0, None, at(-42))],
+)
+async def test_local_time_sent_as_utc_is_set_right_when_start_and_stop_were_live(
+    adapter: Adapter, clock: Clock, behind: float, start_waited: int, remark: str | None, started_at: datetime
+) -> None:
+    """Five hours behind from start to stop is a zone; a start that waited, and 42 minutes, are none (R23)."""
+    facts, hours = facts_of(adapter), timedelta(hours=behind)
+    clock.now = at(start_waited)
+    begun = replace(started(), at=at(0) + hours, received_at=clock.now)
+    number = (await facts.started(begun)).transaction_id
+    clock.now = at(60)
+    sample = Sample(at(30) + hours, "Energy.Active.Import.Register", Decimal(3000), "Wh", "3000")
+    await facts.sampled(Sampled("CP-1", 1, number, (sample,), at(30)))
+    await facts.stopped(Stopped("CP-1", number, Decimal(6000), at(60) + hours, at(60) + timedelta(seconds=20)))
+    await adapter.settler.settle_due()
+    clock.now = at(120)
+    await adapter.settler.settle_due()
+    async with adapter.database.connection() as connection:
+        documents = [
+            await outbox.documents(connection, name, str(EMSP), None, None, 0, 10) for name in ("sessions", "cdrs")
+        ]
+    session, cdr = (json.decode(rows[0]["body"]) for rows in documents)
+    assert session["start_date_time"] == cdr["start_date_time"] == format_datetime(started_at)
+    assert cdr["end_date_time"] == format_datetime(started_at + timedelta(hours=1))
+    assert (cdr.get("remark"), cdr["total_energy"]) == (remark, 5)
+
+
+async def test_a_stop_without_its_number_sent_again_ends_no_other_transaction(
+    adapter: Adapter, clock: Clock, adapter_database: FreshDatabase
+) -> None:
+    """The answer to it was lost; by then the same tag charges at the other connector (R20, R21)."""
+    facts = facts_of(adapter)
+    await facts.started(started())
+    clock.now = at(30)
+    stop = Stopped("CP-1", -1, Decimal(6000), at(30), at(30), "DRIVER01")
+    await facts.stopped(stop)
+    other = await facts.started(started(20, 2000, connector_id=2))
+    await facts.stopped(replace(stop, received_at=at(32)))
+    await adapter.settler.settle_due()
+    await adapter.settler.settle_due()
+    await facts.stopped(replace(stop, received_at=at(33)))
+    assert await states(adapter_database) == [("DONE", None), ("OPEN", None)]
+    await facts.stopped(Stopped("CP-1", other.transaction_id, Decimal(9000), at(60), at(60), "DRIVER01"))
+    connection = await asyncpg.connect(adapter_database.admin_dsn)
+    assert await connection.fetchval("SELECT count(*) FROM unmatched_fact") == 0
+    await connection.close()
 
 
 @pytest.mark.promise("S-48")

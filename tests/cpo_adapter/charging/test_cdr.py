@@ -1,5 +1,6 @@
 """CDRs with numbers worked out by hand."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -120,6 +121,18 @@ def test_parking_too_short_to_be_shown_is_not_billed() -> None:
 def test_power_after_a_pause_ends_the_parking_although_no_status_says_so() -> None:
     cdr = cdr_of(started(), status(10, "SuspendedEV"), sampled(power(20, 7000)), stopped(60, 2000))
     assert cdr["total_parking_time"] == Decimal("0.1667")
+    of_the_other_connector = replace(power(20, 7000), location="Inlet")
+    cdr = cdr_of(started(), status(10, "SuspendedEV"), sampled(of_the_other_connector), stopped(60, 2000))
+    assert cdr["total_parking_time"] == Decimal("0.8333")
+
+
+def test_a_limit_of_current_goes_by_the_outlet_not_by_what_feeds_the_whole_charger() -> None:
+    strong = {"price_components": [component("TIME", "9")], "restrictions": {"min_current": Decimal(32)}}
+    weak = {"price_components": [component("TIME", "1")]}
+    outlet = Sample(at(10), "Current.Import", Decimal(16), "A", "16")
+    inlet = Sample(at(20), "Current.Import", Decimal(100), "A", "100", location="Inlet")
+    cdr = cdr_of(started(), sampled(outlet, inlet), stopped(60, 2000), tariffs=[tariff(elements=[strong, weak])])
+    assert cdr["total_time_cost"] == {"excl_vat": 1}
 
 
 @pytest.mark.rule("D-10", "T-59")

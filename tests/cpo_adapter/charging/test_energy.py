@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from cpo_adapter.charging.cdr import CdrHeld, to_cdr
-from cpo_adapter.charging.energy import Energy, measure
+from cpo_adapter.charging.energy import POWER, Energy, measure
 from cpo_adapter.charging.events import Orphaned, Sample
 from cpo_adapter.charging.flags import Flag
 from cpo_adapter.charging.transaction import Fact
@@ -71,6 +71,40 @@ def test_samples_per_session_and_a_lifetime_start_value_are_brought_together() -
     assert energy.flags == {Flag.other_basis}
 
 
+def test_a_last_sample_at_the_stop_tells_what_was_charged_before_the_first() -> None:
+    """Per session registers whose last value is the stop's own moment: the difference of start and stop holds (R39)."""
+    energy = energy_of(started(100_000), *hourly(1000, 2000, 3000), stopped(30, 103_000))
+    assert (energy.total, energy.flags) == (3000, {Flag.other_basis})
+    assert [energy.until(at(m)) for m in (10, 20)] == [1000, 2000]
+
+
+def test_samples_and_stop_value_on_one_basis_are_not_torn_apart() -> None:
+    """A start value of the lifetime, everything after it per session: a new segment begins at the first sample (R38)."""
+    energy = energy_of(started(100_000), *hourly(1000, 2000), stopped(30, 4000))
+    assert (energy.total, energy.flags) == (3000, {Flag.register_reset})
+
+
+@pytest.mark.parametrize("meter_start", [0, 100])
+def test_whether_samples_or_start_and_stop_are_in_kwh_is_not_guessed(meter_start: int) -> None:
+    """Samples of 1 kWh each on a start and stop that may as well be kWh: 3 Wh or 3 kWh, so the CDR is held (R37)."""
+    samples = hourly(*(1000 * meter_start + value for value in (1000, 2000)))
+    for meter_stop in (meter_start + 3, meter_start + 1, meter_start):
+        facts = (started(meter_start), *samples, stopped(30, meter_stop))
+        assert Flag.samples_conflict in energy_of(*facts).flags
+        with pytest.raises(CdrHeld, match="contradict"):
+            to_cdr(transaction(*facts), "CDR1", PARTY, UPDATED)
+
+
+@pytest.mark.parametrize("meter_stop", [0, 617])
+def test_a_stop_value_near_zero_without_any_sample_is_no_charge_of_nothing(meter_stop: int) -> None:
+    """The register began anew, or the stop is per session: nobody knows what was charged (R38, R39)."""
+    for nothing in ([], hourly(100_000)):
+        with pytest.raises(CdrHeld, match="no meter value"):
+            to_cdr(transaction(started(100_000), *nothing, stopped(30, meter_stop)), "CDR1", PARTY, UPDATED)
+    energy = energy_of(started(100_000), *hourly(101_000, 102_000), stopped(60, meter_stop))
+    assert (energy.total, energy.flags) == (2000, {Flag.register_reset})
+
+
 def test_a_lifetime_stop_value_on_a_session_start_value_is_no_bill_of_939_kwh() -> None:
     facts = (started(0), *hourly(937_000, 938_000, 939_000), stopped(31, 939_100))
     assert Flag.energy_implausible in energy_of(*facts).flags
@@ -111,6 +145,17 @@ def test_intervals_are_added_and_power_is_integrated_only_as_an_estimate() -> No
     powers = [sampled(power(m, 6000)) for m in (0, 30, 60)]
     energy = energy_of(started(0), *powers, stopped(60, -1))
     assert (energy.total, energy.flags) == (6000, {Flag.energy_estimated})
+
+
+@pytest.mark.parametrize("members", [{"unit": "MWh"}, {"location": "Inlet"}])
+@pytest.mark.parametrize("measurand", ["Energy.Active.Import.Interval", "Power.Active.Import"])
+def test_what_is_not_of_the_outlet_or_in_an_unknown_unit_is_no_estimate(
+    measurand: str, members: dict[str, str]
+) -> None:
+    """An inlet feeds all connectors of a charger, and nobody knows what another unit means: no bill of it (R35, R40)."""
+    ordinary = {"unit": "W" if measurand == POWER else "Wh"}
+    values = [Sample(at(m), measurand, Decimal(500), raw_value="500", **{**ordinary, **members}) for m in (10, 20, 30)]
+    assert energy_of(started(0), sampled(*values), stopped(30, -1)).flags == {Flag.energy_unknown}
 
 
 def test_phases_are_added_only_without_a_total() -> None:

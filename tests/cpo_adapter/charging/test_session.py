@@ -98,6 +98,14 @@ def test_an_uncertain_price_is_left_out_and_a_free_one_is_zero() -> None:
     broken = tariff(elements=[{"price_components": [{"type": "WHAT"}]}])
     assert "total_cost" not in session_of(*DAY, tariffs=[broken])
     assert "total_cost" not in session_of(*DAY, tariffs=[])
+    for doubtful in (
+        (started(), stopped(60, 900_000)),
+        (started(-1), stopped(60, 9000)),
+        (*DAY[:-1], stopped(60, 1100)),
+    ):
+        session = session_of(*doubtful)
+        assert ("total_cost" in session, session["charging_periods"]) == (False, []), doubtful
+    assert session_of(started())["total_cost"] == {"excl_vat": 0}
     assert session_of(*DAY, tariffs=[])["currency"] == "EUR"
     assert session_of(*DAY, tariffs=[tariff(component("FLAT", "0.00", step_size=0))])["total_cost"] == {"excl_vat": 0}
 

@@ -46,6 +46,11 @@ def test_a_report_from_the_future_does_not_silence_the_next_one() -> None:
     assert view(ahead, status(5, "Available")).ocpi_status(1) == "AVAILABLE"
 
 
+def test_a_clock_that_was_ahead_and_is_set_right_does_not_keep_the_connector_as_it_was() -> None:
+    ahead = replace(status(0, "Charging"), at=at(4))
+    assert view(ahead, status(1, "Available")).ocpi_status(1) == "AVAILABLE"
+
+
 def test_a_report_without_a_time_counts_from_its_arrival() -> None:
     assert view(status(5, "Charging"), replace(status(6, "Available"), at=None)).ocpi_status(1) == "AVAILABLE"
 

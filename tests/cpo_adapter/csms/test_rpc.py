@@ -95,7 +95,8 @@ async def test_a_broken_call_with_a_readable_id_gets_one_formation_violation(
 @pytest.mark.parametrize(
     "frame",
     ['["2","x","Heartbeat",{}]', '[2,"x","Heartbeat"]', '[2,"x","Heartbeat",null]', '[2,"x","Heartbeat",{},"surplus"]',
-     '\ufeff[2,"x","Heartbeat",{"odd":NaN,"tab":"\t"}]\0'],
+     '\ufeff[2,"x","Heartbeat",{"odd":NaN,"tab":"\t"}]\0', r'[2,"x","Heartbeat",{"half":"\ud800","pair":"\ud83d\ude00"}]',
+     r'[2,"x","Authorize",{"idTag":"A\udc00"}]'],
 )  # fmt: skip
 async def test_a_call_that_can_be_understood_is_answered(charger: RawCharger, frame: str) -> None:
     await charger.write(frame)

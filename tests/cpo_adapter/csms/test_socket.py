@@ -83,6 +83,17 @@ async def test_the_charger_id_is_the_last_path_segment_decoded(facts: Recorder) 
             await eventually(lambda: listener.registry.online() == ["Ladesäule 7/b"])
 
 
+async def test_a_charger_id_may_have_colons_and_a_password_too(facts: Recorder) -> None:
+    facts.chargers = {"NL:ABC:7": "a:password-of-20:byt", "CP-1": ":a:password-of-20:b"}
+    async with Listener(facts, now, QUICK) as listener:
+        for path in ("/ocpp/NL:ABC:7", "/ocpp/NL%3AABC%3A7", "/ocpp/nl:abc:7/"):
+            async with raw_charger(listener.port, path=path, user="NL:ABC:7", password="a:password-of-20:byt"):
+                await eventually(lambda: listener.registry.is_online("NL:ABC:7"))
+        async with raw_charger(listener.port, password=":a:password-of-20:b"):
+            await eventually(lambda: listener.registry.is_online("CP-1"))
+        assert (await refusal(listener.port, path="/ocpp/NL:ABC:7", user="NL:ABC"))[0] == 401
+
+
 @pytest.mark.parametrize("stored", ["ff00a1b2c3d4e5f60718293a4b5c6d7e", "FF00A1B2C3D4E5F60718293A4B5C6D7E"])
 @pytest.mark.parametrize("as_raw_bytes", [True, False])
 async def test_a_key_given_as_hex_is_known_as_raw_bytes_and_as_literal_hex(

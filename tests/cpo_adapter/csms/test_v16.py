@@ -56,6 +56,18 @@ async def test_a_boot_is_accepted_with_a_spread_interval_and_utc_in_milliseconds
     assert all(800 <= interval <= 1200 for interval in intervals)
 
 
+async def test_text_padded_with_nuls_ends_at_the_first(ocpp16: Ocpp16, facts: Recorder) -> None:
+    await ask(ocpp16, "BootNotification", {"chargePointVendor": "V\0\0", "chargePointModel": "\0"})
+    await ask(ocpp16, "Authorize", {"idTag": "TAG\0\x01\x02"})
+    await ask(
+        ocpp16,
+        "StatusNotification",
+        {"connectorId": "1\0", "status": "Charging\0", "errorCode": "NoError", "info": "\0"},
+    )
+    assert (facts.boots[0].vendor, facts.boots[0].model, facts.tokens[-1]) == ("V", "", "TAG")
+    assert (facts.statuses[0].connector_id, facts.statuses[0].status, facts.statuses[0].info) == (1, "Charging", "")
+
+
 async def test_a_heartbeat_is_answered_in_utc(facts: Recorder) -> None:
     abroad = AT.astimezone(timezone(timedelta(hours=5)))
     answer = await ask(Ocpp16(facts, lambda: abroad), "Heartbeat", {})
@@ -300,6 +312,10 @@ def test_numbers_are_read_from_text_and_integers_only_when_whole() -> None:
     assert number("-0.5") == Decimal("-0.5")
     assert number(Decimal("1.10")) == Decimal("1.10")
     assert number("16,0") == Decimal(16)
+    for written in ("0.15003999999999998", "0.30000000000000004", "1.2345678901234567e-05", "2.5E+03"):
+        assert number(written) == Decimal(written)
+    assert number("0.1" + "0" * 40) == Decimal("0.1")
+    assert number("123456789012.12345678901234567") == Decimal("123456789012.1234567890123457")
     assert number("123456789012.1234567890123456") == Decimal("123456789012.1234567890123456")
     assert sample("123456789012.1234567890123456", unit="kWh").value == Decimal("123456789012123.4567890123456")
     assert (integer("12"), integer("12.0"), integer(12), integer("12.5"), integer({}), integer(False)) == (
