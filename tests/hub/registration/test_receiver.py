@@ -266,6 +266,16 @@ async def test_endpoints_are_read_leniently_but_credentials_must_be_there(hub: S
         assert not any(module == "nlabc-own" for module, _ in platform.endpoints)
 
 
+@pytest.mark.rule("X-98")
+async def test_endpoints_are_kept_as_listed_with_the_slash_at_their_end(hub: SmallHub) -> None:
+    async with Party.running(CPO) as party:
+        party.endpoints = lambda listed: [item | {"url": item["url"] + "/"} for item in listed]
+        assert code(await party.register(hub.versions_url, await hub.invite(CPO))) == 1000
+        platform = await hub.directory.platform_of(ABC)
+        assert platform is not None
+        assert platform.endpoint("locations", InterfaceRole.SENDER) == f"{party.url}/ocpi/2.2.1/sender/locations/"
+
+
 @pytest.mark.promise("S-25", "S-27")
 async def test_no_url_of_the_tree_may_lie_on_another_host(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:

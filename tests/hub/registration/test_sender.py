@@ -35,6 +35,17 @@ async def test_the_hub_registers_as_sender(hub: SmallHub, accepts: str) -> None:
         assert posted["url"] == hub.versions_url
 
 
+@pytest.mark.rule("X-98")
+async def test_the_hub_calls_the_credentials_endpoint_as_listed(hub: SmallHub) -> None:
+    async with Party.running(CPO) as party:
+        party.endpoints = lambda listed: [item | {"url": item["url"] + "/"} for item in listed]
+        platform_id = await hub.registration.connect(party.versions_url, party.issue_token_a(), parties([CPO]))
+        await hub.registration.renew(platform_id)
+        assert await hub.registration.unregister_platform(platform_id)
+        called = [(seen.method, seen.raw_path) for seen in party.received(module="credentials")]
+        assert called == [(method, "/ocpi/2.2.1/credentials/") for method in ("POST", "PUT", "DELETE")]
+
+
 @pytest.mark.rule("C-07", "C-09", "G-35", "G-34")
 async def test_token_b_works_while_the_post_is_open(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
