@@ -159,8 +159,9 @@ class Connection(asyncio.Protocol):
         if self._parser.get_status_code() < 200:
             return
         self._headers_complete = True
-        if self._headers.get("content-encoding", "identity").lower() not in ("identity", ""):
-            raise BadAnswer("The answer is compressed although that was not asked for.")
+        coding = self._headers.get("content-encoding", "identity")
+        if coding.lower() not in ("identity", ""):
+            raise BadAnswer(f"The answer has the Content-Encoding {coding[:40]!r}; only identity was asked for.")
         length = self._headers.get("content-length", "")
         if length.isdecimal() and int(length[:19]) > self._caps.body and not self._without_body:
             raise AnswerTooLarge(f"The answer is longer than {self._caps.body} bytes.")

@@ -105,7 +105,7 @@ def routing_lines(to: PartyId, sender: PartyId) -> str:
 
 @lru_cache(1024)
 def _host(origin: Origin) -> str:
-    return f"Host: {origin.host_header}\r\nUser-Agent: ocpi\r\nAccept: application/json"
+    return f"Host: {origin.host_header}\r\nUser-Agent: ocpi\r\nAccept: application/json\r\nAccept-Encoding: identity"
 
 
 def _refuse_bad(headers: Mapping[str, str]) -> None:
