@@ -249,6 +249,23 @@ async def test_a_callback_that_fails_is_told_and_token_a_stays(hub: SmallHub, sc
         assert code(await party.exchange_credentials("POST", token_a)) == 1000
 
 
+@pytest.mark.rule("C-10")
+@pytest.mark.promise("S-24")
+@pytest.mark.parametrize(
+    ("http_status", "scheme", "path"),
+    [(301, "http", "/ocpi/versions/"), (308, "https", "/ocpi/versions"), (302, "http", "/login")],
+)
+async def test_a_redirect_that_is_not_followed_is_told_as_one(
+    hub: SmallHub, http_status: int, scheme: str, path: str
+) -> None:
+    async with Party.running(CPO) as party:
+        location = party.url.replace("http", scheme) + path
+        party.script("GET", "versions", Scripted(http_status, raw=b"", headers={"Location": location}))
+        answer = await party.register(hub.versions_url, await hub.invite(CPO))
+        assert code(answer) == 3001
+        assert f"was redirected with HTTP {http_status} to '{location}', which is not followed" in message(answer)
+
+
 @pytest.mark.rule("C-12", "E-13", "E-08", "G-82", "G-63")
 async def test_endpoints_are_read_leniently_but_credentials_must_be_there(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
