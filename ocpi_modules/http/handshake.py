@@ -132,7 +132,8 @@ def _endpoints(document: Any) -> dict[tuple[str, str], str]:
     return found
 
 
-def _credentials(theirs: Any) -> dict[str, Any]:
+def _credentials(data: Any) -> dict[str, Any]:
+    theirs = envelope.sole(data)
     if not isinstance(theirs, dict) or not isinstance(theirs.get("token"), str) or not theirs.get("roles"):
         raise ClientApiUnusable("The answer is not a Credentials object: token, url and roles are needed.")
     return theirs
