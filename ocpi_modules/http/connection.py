@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._without_body = False
+        self._last = False
 
     @property
     def usable(self) -> bool:
@@ -71,13 +72,13 @@ class Connection(asyncio.Protocol):
     def idle_seconds(self) -> float:
         return self._loop.time() - self._idle_since
 
-    async def exchange(self, request: bytes, *, until: float, head: bool = False) -> IncomingAnswer:
-        """Send one request. Raises SendFailed, or TimeoutError at `until` (the loop's time), which like whoever cancels this
-        closes the connection."""
+    async def exchange(self, request: bytes, *, until: float, head: bool = False, last: bool = False) -> IncomingAnswer:
+        """Send one request, perhaps the `last`. Raises SendFailed, or TimeoutError at `until` (the loop's time), which like
+        whoever cancels this closes the connection."""
         assert self._transport is not None
         self._begin()
         self.answer_began = False
-        self._without_body = head
+        self._without_body, self._last = head, last
         self._waiting = self._loop.create_future()
         self._deadline.at(until)
         self._transport.write(request)
@@ -180,7 +181,8 @@ class Connection(asyncio.Protocol):
             self._begin()
             return
         assert self._transport is not None
-        stays = self._parser.should_keep_alive() and not self._transport.get_write_buffer_size()
+        kept = self._parser.should_keep_alive() and not self._last
+        stays = kept and not self._transport.get_write_buffer_size()
         self._complete()
         if not stays:
             self._transport.close()

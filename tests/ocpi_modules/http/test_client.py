@@ -331,6 +331,23 @@ async def test_what_is_not_plain_http_is_a_bad_answer(answer: bytes) -> None:
             await fetch(port)
 
 
+async def test_behind_the_last_request_of_a_connection_comes_no_other() -> None:
+    seen: list[tuple[int, str | None]] = []
+
+    async def behave(connection: RawConnection) -> None:
+        number = len({serving for serving, _ in seen})
+        while True:
+            _, headers, _ = await connection.request()
+            seen.append((number, headers.get("connection")))
+            await connection.send(OK.replace(b"OK\r\n", b"OK\r\nConnection: keep-alive\r\n"))
+
+    async with raw_server(behave) as port, OcpiClient(allow_insecure=True) as client:
+        for last in (False, True, False):
+            request = OutgoingRequest("POST", f"http://127.0.0.1:{port}/", {}, b"{}", last=last)
+            assert (await client.send(request, 5)).body == b"ok"
+    assert seen == [(0, None), (0, "close"), (1, None)]
+
+
 @pytest.mark.parametrize("coding", ["gzip", "UTF-8"])
 async def test_a_coding_is_declined_in_the_request_and_named_where_it_comes_all_the_same(coding: str) -> None:
     """A request that says nothing of it accepts every coding (RFC 9110, 12.5.3)."""
