@@ -67,7 +67,10 @@ async def test_a_cdr_is_delivered_and_read_back_at_a_location_of_ours(net: Netwo
 
 @pytest.mark.rule("D-21", "D-20")
 @pytest.mark.promise("S-26", "S-27")
-@pytest.mark.parametrize("location", [None, "http://169.254.169.254/cdr", "https://evil.example/1", "http://[bad"])
+@pytest.mark.parametrize(
+    "location",
+    [None, "http://169.254.169.254/cdr", "https://evil.example/1", "http://[bad", "/cdrs/CDR 1", "/cdrs/\u00e9"],
+)
 async def test_a_receiver_without_a_location_of_its_own_is_made_up_for_by_the_journal(
     net: Network, location: str | None
 ) -> None:
