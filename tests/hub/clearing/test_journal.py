@@ -112,6 +112,18 @@ async def test_an_undelivered_cdr_is_told_and_goes_again_when_it_is_posted_again
     assert (answer.http_status, await states(net), len(net.emsp.seen)) == (201, ["DELIVERED"], 2)
 
 
+@pytest.mark.rule("D-19", "D-22")
+async def test_a_credit_that_was_turned_away_without_an_envelope_was_not_taken(net: Network) -> None:
+    """As FastAPI refuses what its schema does not know (field 5)."""
+    assert (await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)).status_code == 1000
+    net.emsp.answer = lambda seen: (422, {}, b'{"detail":[{"msg":"field required"}]}')
+    answer = await net.call(net.cpo, "POST", POST, credit("CDR1-A"), to=EMSP)
+    assert (answer.status_code, await states(net)) == (4000, ["DELIVERED", "UNDELIVERED"])
+    assert "field required" in answer.message
+    net.emsp.answer = taken
+    assert (await net.call(net.cpo, "POST", POST, credit("CDR1-B"), to=EMSP)).status_code == 1000
+
+
 @pytest.mark.rule("D-19", "R-22", "F-18")
 async def test_a_cdr_without_an_answer_is_in_doubt_and_goes_again_when_it_is_posted_again(net: Network) -> None:
     async def silence(seen: Any) -> None:
