@@ -71,3 +71,8 @@ def read(body: bytes) -> Answer | None:
     if not isinstance(fields, dict) or type(fields.get("status_code")) is not int:
         return None
     return Answer(fields["status_code"], str(fields.get("status_message") or ""), fields.get("data"))
+
+
+def sole(data: Any) -> Any:
+    """The one object that `data` should be: a list of one, as a widely used stack answers it, is read as its entry (field 8)."""
+    return data[0] if isinstance(data, list) and len(data) == 1 else data

@@ -82,6 +82,8 @@ def _read(text: str) -> Any:
     try:
         value, end = _SCAN(text, 0)
     except StopIteration as stopped:
+        if text.startswith("\ufeff"):
+            raise ValueError("it begins with a byte order mark; send UTF-8 without one") from None
         raise ValueError(f"expecting a value at character {stopped.value}") from None
     if end != len(text):
         raise ValueError(f"there is more after its end at character {end}")

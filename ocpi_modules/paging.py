@@ -62,14 +62,18 @@ def headers(page: PageRequest, *, total: int, link: str | None = None) -> dict[s
 
 
 def parse_link(header: str) -> str | None:
-    """The URL of `rel="next"` in a Link header, as it stands there; None when there is none or the header is too long."""
+    """The URL of `rel="next"` in a Link header, as it stands there; None when there is none or the header is too long.
+
+    A link without a rel counts as next, one without a URL as none.
+    """
     if len(header) > MAXIMUM_LINK_HEADER:
         return None
     rest = header
     while (start := rest.find("<")) >= 0 and (end := rest.find(">", start)) >= 0:
         url, rest = rest[start + 1 : end].strip(), rest[end + 1 :]
         parameters, rest = _until_next_link(rest)
-        if any(name.lower() == "rel" and "next" in value.lower().split() for name, value in parameters):
+        relations = [value.lower().split() for name, value in parameters if name.lower() == "rel"]
+        if not relations or "next" in relations[0]:
             return url or None
     return None
 

@@ -14,7 +14,7 @@ from cpo_adapter.config import Site
 from cpo_adapter.party.link import HubLink, NotReached
 from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database
-from ocpi_modules import json
+from ocpi_modules import envelope, json
 from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 from ocpi_modules.status import UnknownToken
@@ -102,9 +102,9 @@ class Authorizer:
         )
         if reply.status_code == UnknownToken.status_code or reply.http_status == 404:
             return Authorized(REFUSED.answer, token)
-        if not reply.succeeded or reply.answer is None or not isinstance(reply.answer.data, dict):
+        info = envelope.sole(reply.answer.data) if reply.succeeded and reply.answer is not None else None
+        if not isinstance(info, dict):
             raise NotReached(reply.reason)
-        info = reply.answer.data
         decision = DECISIONS.get(str(info.get("allowed")), Decision.Invalid)
         reference = info.get("authorization_reference")
         reference = reference if isinstance(reference, str) else None

@@ -38,7 +38,8 @@ def told(http_status: int | None, body: bytes, headers: Mapping[str, str]) -> Oc
 def location_of(outcome: Outcome, endpoint: str) -> str | None:
     """The receiver's URL of its CDR; a relative one follows its endpoint (D-21).
 
-    None also for one that leads to another host: the receiver's token goes nowhere else (S-26, S-27).
+    None also for one that leads to another host, as the receiver's token goes nowhere else (S-26, S-27), and for one that cannot
+    be called: ids of CDRs may hold blanks, and stacks put them into the path as they are.
     """
     given = outcome.headers.get("location") if isinstance(outcome, Delivered) else None
     if not given:
@@ -49,4 +50,5 @@ def location_of(outcome: Outcome, endpoint: str) -> str | None:
         at_home = (found.scheme, found.netloc.lower()) == (known.scheme, known.netloc.lower())
     except ValueError:
         return None
-    return url if at_home else None
+    sendable = url.isascii() and url.isprintable() and " " not in url
+    return url if at_home and sendable else None

@@ -10,6 +10,9 @@ from ocpi_modules.http.connection import IncomingAnswer
 
 EXCERPT_LENGTH = 120
 _GATEWAY_FAILURES = (502, 503, 504)
+_TURNED_AWAY = frozenset({307, 308, *range(400, 500)} - {408, 409})
+"""What is answered to a request nothing was done for, envelope or not: a 408 may come from a gateway that did not wait, a 409 of
+what an earlier attempt left."""
 _USUAL = re.compile(
     rb'\{"status_code": ?(1[0-9]{3}),(?: ?"status_message": ?"([ !#-\[\]-~]*)",)? ?"timestamp": ?"[ !#-\[\]-~]*"\}'
 )
@@ -117,7 +120,7 @@ def may_have_arrived(outcome: Outcome) -> bool:
         case Unreachable() | TimedOut():
             return outcome.request_was_sent
         case Garbled():
-            return True
+            return outcome.http_status not in _TURNED_AWAY
         case _:
             return False
 

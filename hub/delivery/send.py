@@ -39,6 +39,7 @@ class RoutedMessage:
     """What leaves for a party: `path` and `query` still percent-encoded, `body` as received.
 
     `url` replaces the registered endpoint where the receiver handed out a URL of its own (response_url, CDR Location, Link).
+    `last`: no other message follows on its connection.
     """
 
     method: Method
@@ -52,6 +53,7 @@ class RoutedMessage:
     correlation_id: str = ""
     url: str | None = None
     custom: str = ""
+    last: bool = False
     request_id: str = field(default_factory=headers.new_message_id)
     """Never the incoming one (X-88)."""
 
@@ -125,7 +127,7 @@ def _without_answer(failure: failures.SendFailed, seconds: float) -> Outcome:
 def _prepared(message: RoutedMessage, platform: Platform) -> WrittenRequest | None:
     """What `_outgoing` says, of what was prepared for the platform; None where that does not go."""
     endpoint = platform.prepared.get((message.custom or message.module, message.interface))
-    if endpoint is None or message.url:
+    if endpoint is None or message.url or message.last:
         return None
     return endpoint.written(
         message.method,
@@ -150,7 +152,7 @@ def _outgoing(message: RoutedMessage, platform: Platform) -> OutgoingRequest | N
     }
     if not platform.switches.omit_routing_headers:
         sent |= headers.routing_headers(to=message.to, sender=message.sender)
-    return OutgoingRequest(message.method, url, sent, message.body)
+    return OutgoingRequest(message.method, url, sent, message.body, message.last)
 
 
 def _correlation_id(message: RoutedMessage) -> str:

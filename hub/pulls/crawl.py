@@ -126,10 +126,10 @@ class Crawl:
         return await self._door.send(message, platform)
 
     async def _read(self, run: Run, asked: Asked, page: Delivered, way: Way, since: int) -> Run | Stop:
-        documents = page.answer.data
+        documents = [] if page.answer.data is None else page.answer.data
         if not isinstance(documents, list):
             return Broken("The `data` of a page is not an array.")
-        data = json.members(page.body)["data"]
+        data = json.members(page.body)["data"] if documents else b"[]"
         if way.repeats(asked.url, bytes(data), len(documents)):
             return Broken("A page came twice: the pages lead round in a circle.")
         entries = await self._entries(run, json.entries(data), documents)

@@ -48,7 +48,7 @@ async def _discover(
 
 
 def endpoints_of(document: Any, versions_url: str) -> dict[tuple[str, str], str]:
-    """(identifier, role) -> URL. What cannot be read is passed over (E-13); a URL on another host is refused (S-25)."""
+    """(identifier, role) -> URL as listed (X-98). What cannot be read is passed over (E-13), another host refused (S-25)."""
     listed = document.get("endpoints") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         raise ClientApiUnusable("The version details hold no list of endpoints.")
@@ -71,7 +71,7 @@ def _endpoint(entry: Any) -> tuple[str, str, str] | None:
         return None
     if identifier == ModuleID.credentials:
         role = InterfaceRole.SENDER.value  # its role means nothing (E-08)
-    return (identifier, role, url.rstrip("/")) if role in tuple(InterfaceRole) else None
+    return (identifier, role, url) if role in tuple(InterfaceRole) else None
 
 
 def _same_host(url: str, versions_url: str) -> None:

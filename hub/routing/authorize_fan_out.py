@@ -13,6 +13,7 @@ from hub.delivery.outcome import Delivered, Outcome, TimedOut
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller
 from hub.routing.party_to_party import PartyToPartyRoute
+from ocpi_modules import envelope
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.status import OcpiError, RequestTimedOut
 
@@ -89,7 +90,8 @@ def _outcome(task: Asked) -> Outcome | None:
 
 def _is_theirs(data: Any, request: OcpiRequest, party: PartyId) -> bool:
     """Whether an AuthorizationInfo is about the token asked for, and that token belongs to who answers."""
-    token = data.get("token") if isinstance(data, dict) else None
+    info = envelope.sole(data)
+    token = info.get("token") if isinstance(info, dict) else None
     if not isinstance(token, dict):
         return False
     given = [token.get(name) for name in ("country_code", "party_id", "uid")]

@@ -1,13 +1,12 @@
 """The `Link` header of a destination's page, taken onto the hub's own endpoint (R-68 to R-71, field 2 and 3). Pure."""
 
-import re
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from hub.routing.decide import LINK_AFTER, LINK_RECEIVER, LINK_TICKET
 from ocpi_modules.message import PartyId
+from ocpi_modules.paging import MAXIMUM_LINK_HEADER, parse_link
 
-_LINK = re.compile(r"<([^<>]*)>([^,<]*)")
 _OURS = (LINK_RECEIVER, LINK_TICKET, LINK_AFTER)
 _FILTERS = ("offset", "limit", "date_from", "date_to")
 
@@ -33,7 +32,9 @@ def rewrite(link: str, *, endpoint: str, ours: str, receiver: PartyId) -> OnOurE
     `endpoint` is the destination's registered URL, `ours` the hub's. A Link that leads elsewhere and cannot be repaired raises
     ValueError: dropping it would cut the crawl short without anybody knowing (R-71).
     """
-    target = next_target(link)
+    if len(link) > MAXIMUM_LINK_HEADER:
+        raise ValueError(f"the Link of the receiver's page is longer than {MAXIMUM_LINK_HEADER} characters")
+    target = parse_link(link)
     if target is None:
         return None
     if not (target.isascii() and target.isprintable()):
@@ -49,15 +50,6 @@ def rewrite(link: str, *, endpoint: str, ours: str, receiver: PartyId) -> OnOurE
     if not at_home:
         raise ValueError("the Link of the receiver's page leads to another host than its registered endpoint")
     return BehindTicket(url)
-
-
-def next_target(link: str) -> str | None:
-    """The URL of rel="next" in a Link header; a Link without a rel counts as next."""
-    for target, attributes in _LINK.findall(link):
-        relation = re.search(r'rel\s*=\s*"?([^";]*)', attributes, re.IGNORECASE)
-        if relation is None or "next" in relation.group(1).lower().split():
-            return str(target)
-    return None
 
 
 def without_our_parameters(query: str) -> str:

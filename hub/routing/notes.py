@@ -12,6 +12,7 @@ from hub.delivery.outcome import Delivered, NotOffered, Outcome, Refused, TokenR
 from hub.objects.keep import folded
 from hub.routing import repository
 from hub.routing.repository import Note
+from ocpi_modules import envelope
 from ocpi_modules.message import Clock, OcpiRequest, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 
@@ -42,7 +43,7 @@ class Notes:
         if not isinstance(outcome, Delivered):
             return
         now = self._clock()
-        for note in _of_answer(request, outcome.answer.data, now, flagged=flagged):
+        for note in _of_answer(request, envelope.sole(outcome.answer.data), now, flagged=flagged):
             self._add(sender, receiver, note, now)
 
     def _add(self, owner: PartyId, partner: PartyId, note: Note, now: datetime) -> None:
@@ -69,7 +70,7 @@ def of_request(request: OcpiRequest, now: datetime, until: datetime) -> list[Not
 def was_taken(outcome: Outcome) -> bool:
     """False only when the receiver certainly said no."""
     if isinstance(outcome, Delivered):
-        return is_taken(outcome.answer.data)
+        return is_taken(envelope.sole(outcome.answer.data))
     return not isinstance(outcome, Refused | NotOffered | TokenRefused)
 
 

@@ -23,6 +23,8 @@ def check_ownership(request: OcpiRequest, module: ModuleSpec, sender: PartyId, r
         return
     body = request.document
     if not isinstance(body, dict):
+        if request.endpoint.body is None or request.endpoint.body_optional:
+            return  # `null` or `[]` of a stack that means nothing by it
         raise InvalidParameters("The body must be one JSON object.")
     if _is_push(request):
         _check_body_owner(body, sender)

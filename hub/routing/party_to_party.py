@@ -250,8 +250,10 @@ class PartyToPartyRoute:
         return await self._send(forward, message)
 
     async def _with_ticket(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
+        """The answer is whole before the work is done, and some stacks (Starlette's background tasks) read no other request
+        of the connection until it is: it carries no other."""
         message, ticket = await self._tickets.swap(forward.request, message, _urls(forward.asker))
-        outcome = await self._send(forward, message)
+        outcome = await self._send(forward, replace(message, last=True))
         await self._tickets.settle(ticket, outcome)
         return relay(outcome, asker=forward.sender, receiver=forward.receiver)
 

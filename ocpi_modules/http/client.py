@@ -138,7 +138,7 @@ class OcpiClient:
         progress.sent = True
         try:
             data, head = request.bytes_to(target), request.method == "HEAD"
-            return await connection.exchange(data, until=progress.until, head=head)
+            return await connection.exchange(data, until=progress.until, head=head, last=request.last)
         except Unreachable:
             if not was_kept or request.method != "GET" or connection.answer_began:
                 raise

@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._without_body = False
+        self._last = False
 
     @property
     def usable(self) -> bool:
@@ -71,13 +72,13 @@ class Connection(asyncio.Protocol):
     def idle_seconds(self) -> float:
         return self._loop.time() - self._idle_since
 
-    async def exchange(self, request: bytes, *, until: float, head: bool = False) -> IncomingAnswer:
-        """Send one request. Raises SendFailed, or TimeoutError at `until` (the loop's time), which like whoever cancels this
-        closes the connection."""
+    async def exchange(self, request: bytes, *, until: float, head: bool = False, last: bool = False) -> IncomingAnswer:
+        """Send one request, perhaps the `last`. Raises SendFailed, or TimeoutError at `until` (the loop's time), which like
+        whoever cancels this closes the connection."""
         assert self._transport is not None
         self._begin()
         self.answer_began = False
-        self._without_body = head
+        self._without_body, self._last = head, last
         self._waiting = self._loop.create_future()
         self._deadline.at(until)
         self._transport.write(request)
@@ -159,8 +160,9 @@ class Connection(asyncio.Protocol):
         if self._parser.get_status_code() < 200:
             return
         self._headers_complete = True
-        if self._headers.get("content-encoding", "identity").lower() not in ("identity", ""):
-            raise BadAnswer("The answer is compressed although that was not asked for.")
+        coding = self._headers.get("content-encoding", "identity")
+        if coding.lower() not in ("identity", ""):
+            raise BadAnswer(f"The answer has the Content-Encoding {coding[:40]!r}; only identity was asked for.")
         length = self._headers.get("content-length", "")
         if length.isdecimal() and int(length[:19]) > self._caps.body and not self._without_body:
             raise AnswerTooLarge(f"The answer is longer than {self._caps.body} bytes.")
@@ -179,7 +181,8 @@ class Connection(asyncio.Protocol):
             self._begin()
             return
         assert self._transport is not None
-        stays = self._parser.should_keep_alive() and not self._transport.get_write_buffer_size()
+        kept = self._parser.should_keep_alive() and not self._last
+        stays = kept and not self._transport.get_write_buffer_size()
         self._complete()
         if not stays:
             self._transport.close()

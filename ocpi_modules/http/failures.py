@@ -6,7 +6,7 @@ SendFailed
 |-- Unreachable        no connection, or it broke (F-15, F-18, F-27)
 |-- TimedOut           the deadline passed (F-16, F-17, F-19)
 |-- AnswerTooLarge     F-21
-`-- BadAnswer          what came back is not HTTP, or is compressed although nobody asked
+`-- BadAnswer          what came back is not HTTP, or is compressed although identity was asked for
 """
 
 

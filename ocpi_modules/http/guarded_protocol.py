@@ -68,6 +68,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_header = False
         self._in_body = False
         self._in_parts = False
+        self._offers = False
+        self._data = b""
+        self._again = b""
         self._received = 0
         self._header_bytes = 0
         self._body_bytes = 0
@@ -117,16 +120,36 @@ class GuardedProtocol(HttpToolsProtocol):
             self._at_rest = False
             self._deadline.within(self._limits.header_seconds)
         goes_on = self._in_header
-        self._received = len(data)
-        super().data_received(data)
+        self._parse(data)
         if self._in_header and not self._discarding:
             self._in_parts = True
             self._header_bytes += len(data) if goes_on else 0
             if self._header_bytes > self._limits.header:
                 self._refuse(*_too_long(len(self.url) > self._limits.url))
 
+    def _parse(self, data: bytes) -> None:
+        while data:
+            self._data, self._again, self._received = data, b"", len(data)
+            super().data_received(data)
+            data = self._again
+        self._data = b""
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An offer to go on in another protocol (h2c, as the JDK's HTTP client makes it) may be ignored, the body behind it may
+        not (RFC 9110, 7.8): httptools passes over it. So the request is read once more, without the offer."""
+        stopped = sys.exc_info()[1]
+        if not self._offers or not isinstance(stopped, httptools.HttpParserUpgrade):
+            super()._unsupported_upgrade_warning()
+            return
+        lines = [b"%b: %b" % pair for pair in self.headers if pair[0] != b"upgrade"]
+        first = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        rest = self._data[stopped.args[0] :]
+        self.parser = httptools.HttpRequestParser(self)
+        self._again = b"\r\n".join([first, *lines, b"\r\n"]) + rest
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._offers = False
         self._at_rest = False
         self._in_header = True
         self._in_parts = False
@@ -135,6 +158,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline.within(self._limits.header_seconds)
 
     def on_headers_complete(self) -> None:
+        offers = self.parser.should_upgrade() and not self._should_upgrade()
+        self._offers = offers and self.parser.get_method() != b"CONNECT"
+        if self._offers:
+            return
         limits = self._limits
         large = self._in_parts or self._received > limits.header
         if len(self.url) > limits.url or (large and self._header_size() > limits.header):
@@ -176,6 +203,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._offers:
+            return
         self._in_body = False
         self._deadline.off()
         super().on_message_complete()

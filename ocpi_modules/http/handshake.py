@@ -96,6 +96,11 @@ async def call(
         raise ClientApiUnusable(f"{method} {url} failed: {error}") from error
     if answer.http_status == 401:
         raise Unauthorized(f"{method} {url} was answered HTTP 401: the token is not accepted there.")
+    if 300 <= answer.http_status < 400:
+        raise ClientApiUnusable(
+            f"{method} {url} was redirected with HTTP {answer.http_status} to {answer.headers.get('location', '')[:255]!r}, "
+            "which is not followed; hand out the URL it leads to."
+        )
     content = envelope.read(answer.body)
     if content is None:
         raise ClientApiUnusable(f"{method} {url} was answered HTTP {answer.http_status} without an OCPI envelope.")
@@ -127,7 +132,8 @@ def _endpoints(document: Any) -> dict[tuple[str, str], str]:
     return found
 
 
-def _credentials(theirs: Any) -> dict[str, Any]:
+def _credentials(data: Any) -> dict[str, Any]:
+    theirs = envelope.sole(data)
     if not isinstance(theirs, dict) or not isinstance(theirs.get("token"), str) or not theirs.get("roles"):
         raise ClientApiUnusable("The answer is not a Credentials object: token, url and roles are needed.")
     return theirs

@@ -21,12 +21,16 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 
 @dataclass(slots=True)
 class OutgoingRequest:
-    """Host, Content-Length and the like in `headers` are replaced by our own; a body without Content-Type is application/json."""
+    """Host, Content-Length and the like in `headers` are replaced by our own; a body without Content-Type is application/json.
+
+    `last`: its connection is closed behind it, whatever the partner says.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    last: bool = False
 
 
 @dataclass(slots=True)
@@ -37,6 +41,7 @@ class WrittenRequest:
     origin: Origin
     target: str
     rest: bytes = field(repr=False)
+    last: bool = False
 
     def bytes_to(self, target: str) -> bytes:
         """What goes on the wire."""
@@ -56,8 +61,10 @@ def write(request: OutgoingRequest, *, allow_insecure: bool = False) -> WrittenR
         lines.append("Content-Type: application/json")
     if request.body or request.method in _WITH_BODY:
         lines.append(f"Content-Length: {len(request.body)}")
+    if request.last:
+        lines.append("Connection: close")
     rest = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + request.body
-    return WrittenRequest(request.method, origin, target, rest)
+    return WrittenRequest(request.method, origin, target, rest, request.last)
 
 
 class PreparedEndpoint:
@@ -105,7 +112,7 @@ def routing_lines(to: PartyId, sender: PartyId) -> str:
 
 @lru_cache(1024)
 def _host(origin: Origin) -> str:
-    return f"Host: {origin.host_header}\r\nUser-Agent: ocpi\r\nAccept: application/json"
+    return f"Host: {origin.host_header}\r\nUser-Agent: ocpi\r\nAccept: application/json\r\nAccept-Encoding: identity"
 
 
 def _refuse_bad(headers: Mapping[str, str]) -> None:

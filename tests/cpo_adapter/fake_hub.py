@@ -44,7 +44,7 @@ class FakeHub:
     received: list[OcpiRequest] = field(default_factory=list)
     tried: list[OcpiRequest] = field(default_factory=list)
     fail: Failure = lambda request: None
-    authorization: dict[str, Any] | None = None
+    authorization: dict[str, Any] | list[Any] | None = None
     partner: dict[str, Any] = field(default_factory=dict)
     platform: Any = None
     token_c: str = ""

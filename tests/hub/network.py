@@ -124,6 +124,8 @@ class Partner:
     platform_id: UUID = field(default_factory=uuid4)
     seen: list[Seen] = field(default_factory=list)
     answer: Callable[[Seen], Any] = lambda seen: accepted()
+    after: Callable[[Seen], Any] = lambda seen: None
+    """What it returns is awaited before the next request of the connection is read."""
 
     @property
     def url(self) -> str:
@@ -148,6 +150,9 @@ class Partner:
             await connection.send(
                 f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\n{head}\r\n".encode() + content
             )
+            waiting = self.after(seen)
+            if isinstance(waiting, Awaitable):
+                await waiting
 
 
 class Outage:

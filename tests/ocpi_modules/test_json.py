@@ -38,6 +38,11 @@ def test_what_is_not_one_plain_document_is_refused(body: bytes) -> None:
         json.decode(body)
 
 
+def test_a_byte_order_mark_is_named_as_nobody_sees_it() -> None:
+    with pytest.raises(NotJson, match="begins with a byte order mark; send UTF-8 without one"):
+        json.decode(b'\xef\xbb\xbf{"a":1}')
+
+
 @pytest.mark.rule("F-35")
 def test_an_escaped_nul_is_refused_before_postgresql_has_to() -> None:
     for body in (b'{"a":"\\u0000"}', b'{"\\u0000":1}'):

@@ -93,6 +93,7 @@ def test_the_last_page_has_no_link_and_x_limit_is_not_the_clients_limit() -> Non
         ('<https://a.example/1>; rel="prev", <https://a.example/2>; REL="NEXT"', "https://a.example/2"),
         ('<https://a.example/1,2>; rel="next"', "https://a.example/1,2"),
         ('<https://a.example/1>; rel="last"', None),
+        ("<https://a.example/1>", "https://a.example/1"),
         ("https://a.example/1", None),
         ('<>; rel="next"', None),
         ("", None),

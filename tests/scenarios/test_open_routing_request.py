@@ -199,9 +199,10 @@ async def test_a_cdr_follows_the_authorization_reference_of_a_command(world: Wor
 
 
 @pytest.mark.rule("R-58")
-async def test_a_session_follows_the_authorization_reference_of_an_authorize(world: World) -> None:
+@pytest.mark.parametrize("listed", [False, True], ids=["object", "list of one"])
+async def test_a_session_follows_the_authorization_reference_of_an_authorize(world: World, listed: bool) -> None:
     info = objects.authorization_info(authorization_reference="Auth-8")
-    world.net.emsp.answer = lambda seen: accepted(info)
+    world.net.emsp.answer = lambda seen: accepted([info] if listed else info)
     assert (await world.net.call(world.net.cpo, "POST", AUTHORIZE, to=EMSP)).status_code == 1000
     await world.net.notes.work_off()
     world.forget()

@@ -110,18 +110,27 @@ async def test_a_result_is_posted_until_it_is_taken(adapter_database: FreshDatab
 
 @pytest.mark.parametrize(
     ("whitelist", "answered", "allowed"),
-    [("NEVER", "ALLOWED", True), ("NEVER", "BLOCKED", False), ("NEVER", None, False), ("ALLOWED_OFFLINE", None, True)],
+    [
+        ("NEVER", "ALLOWED", True),
+        ("NEVER", ["ALLOWED"], True),
+        ("NEVER", "BLOCKED", False),
+        ("ALLOWED_OFFLINE", ["BLOCKED"], False),
+        ("NEVER", None, False),
+        ("ALLOWED_OFFLINE", None, True),
+    ],
 )
 async def test_the_emsp_decides_in_real_time_where_the_whitelist_asks_for_it(
-    adapter_database: FreshDatabase, tmp_path: Path, whitelist: str, answered: str | None, allowed: bool
+    adapter_database: FreshDatabase, tmp_path: Path, whitelist: str, answered: str | list[str] | None, allowed: bool
 ) -> None:
+    """`answered` in a list: the AuthorizationInfo comes as a list of one, as a widely used stack answers (field 8)."""
     async with FakeHub() as hub, joined_adapter(settings_of(adapter_database, tmp_path), hub) as adapter:
         document = token(whitelist=whitelist, type="RFID", uid="04A2B3")
         await hub.call(Method.PUT, "tokens", "RECEIVER", "/DE/EMS/04A2B3?type=RFID", document)
         if answered is None:
             hub.fail = lambda r: refusal(ConnectionProblem("x"), now=now()) if r.module is ModuleID.tokens else None
         else:
-            hub.authorization = {"allowed": answered, "token": document, "authorization_reference": "REF-2"}
+            info = {"allowed": envelope.sole(answered), "token": document, "authorization_reference": "REF-2"}
+            hub.authorization = [info] if isinstance(answered, list) else info
         async with charger_of(adapter) as charger:
             await charger.wait_online()
             charge = await charger.plug_in_and_charge("04a2b3", charge_wh=Decimal(1000))

@@ -215,7 +215,7 @@ async def test_a_receiver_whose_interface_is_not_there_is_tried_again(net: Netwo
     for _ in range(4):
         net.guaranteed.heard(net.directory.known_platform_of(EMSP))
         assert await net.guaranteed.round()
-    assert (net.alarms, await states(net)) == ([], ["IN_DOUBT"])
+    assert (net.alarms, await states(net)) == ([], ["UNDELIVERED"])
     net.emsp.answer = taken
     net.guaranteed.heard(net.directory.known_platform_of(EMSP))
     assert await net.guaranteed.round()

@@ -67,7 +67,10 @@ async def test_a_cdr_is_delivered_and_read_back_at_a_location_of_ours(net: Netwo
 
 @pytest.mark.rule("D-21", "D-20")
 @pytest.mark.promise("S-26", "S-27")
-@pytest.mark.parametrize("location", [None, "http://169.254.169.254/cdr", "https://evil.example/1", "http://[bad"])
+@pytest.mark.parametrize(
+    "location",
+    [None, "http://169.254.169.254/cdr", "https://evil.example/1", "http://[bad", "/cdrs/CDR 1", "/cdrs/\u00e9"],
+)
 async def test_a_receiver_without_a_location_of_its_own_is_made_up_for_by_the_journal(
     net: Network, location: str | None
 ) -> None:
@@ -107,6 +110,18 @@ async def test_an_undelivered_cdr_is_told_and_goes_again_when_it_is_posted_again
     net.emsp.answer = taken
     answer = await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
     assert (answer.http_status, await states(net), len(net.emsp.seen)) == (201, ["DELIVERED"], 2)
+
+
+@pytest.mark.rule("D-19", "D-22")
+async def test_a_credit_that_was_turned_away_without_an_envelope_was_not_taken(net: Network) -> None:
+    """As FastAPI refuses what its schema does not know (field 5)."""
+    assert (await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)).status_code == 1000
+    net.emsp.answer = lambda seen: (422, {}, b'{"detail":[{"msg":"field required"}]}')
+    answer = await net.call(net.cpo, "POST", POST, credit("CDR1-A"), to=EMSP)
+    assert (answer.status_code, await states(net)) == (4000, ["DELIVERED", "UNDELIVERED"])
+    assert "field required" in answer.message
+    net.emsp.answer = taken
+    assert (await net.call(net.cpo, "POST", POST, credit("CDR1-B"), to=EMSP)).status_code == 1000
 
 
 @pytest.mark.rule("D-19", "R-22", "F-18")

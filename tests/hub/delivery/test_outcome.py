@@ -98,10 +98,13 @@ def test_an_excerpt_is_short_and_cannot_carry_markup() -> None:
     assert excerpt(b"") == "an empty body"
 
 
-def test_only_an_unsent_request_certainly_did_nothing() -> None:
+def test_only_an_unsent_request_or_one_turned_away_certainly_did_nothing() -> None:
     assert not may_have_arrived(Unreachable("refused"))
     assert may_have_arrived(Unreachable("reset", request_was_sent=True))
     assert may_have_arrived(TimedOut(30))
     assert not may_have_arrived(TimedOut(3, request_was_sent=False))
-    assert may_have_arrived(Garbled(500, "?"))
+    for status in (0, 200, 204, 302, 303, 408, 409, 500):
+        assert may_have_arrived(Garbled(status, "?")), status
+    for status in (307, 308, 400, 404, 413, 422, 429):
+        assert not may_have_arrived(Garbled(status, "?")), status
     assert not may_have_arrived(classify(received(200, 2001)))

@@ -58,7 +58,8 @@ async def test_a_push_leaves_with_these_bytes() -> None:
     (sent,) = await arrived(a_push(path="/NL/CPO/L%31", query="a=%2b"), ("t", Switches()))
     assert sent == (
         "PUT /ocpi/locations/NL/CPO/L%31?a=%2b HTTP/1.1\r\nHost: 127.0.0.1:1\r\nUser-Agent: ocpi\r\n"
-        "Accept: application/json\r\nAuthorization: Token dA==\r\nX-Request-ID: r\r\nX-Correlation-ID: c\r\n"
+        "Accept: application/json\r\nAccept-Encoding: identity\r\nAuthorization: Token dA==\r\n"
+        "X-Request-ID: r\r\nX-Correlation-ID: c\r\n"
         "OCPI-to-country-code: DE\r\nOCPI-to-party-id: MSP\r\nOCPI-from-country-code: DE\r\nOCPI-from-party-id: HUB\r\n"
         "Content-Type: application/json\r\nContent-Length: 3\r\n\r\n{ }"
     )

@@ -111,6 +111,16 @@ async def test_wrong_objects_are_counted_and_told_and_stop_nothing(here: World) 
     assert set(await here.kept()) == {"L0", "L5"}
 
 
+@pytest.mark.rule("X-21")
+@pytest.mark.parametrize("data", [b'"data":null,', b""], ids=["null", "left out"])
+async def test_a_list_of_nothing_may_be_null_or_left_out(here: World, data: bytes) -> None:
+    """As stacks write it whose language has no empty lists (Go)."""
+    body = b"{" + data + b'"status_code":1000,"timestamp":"2026-03-01T12:00:00Z"}'
+    here.listing.before = lambda offset: (200, {"X-Total-Count": "0", "X-Limit": "2"}, body)
+    row = await here.pull()
+    assert (row["state"], row["pages"], row["objects"], row["said"]) == ("DONE", 1, 0, "")
+
+
 @pytest.mark.rule("X-31", "X-45")
 async def test_the_second_reading_asks_for_changes_and_takes_nothing_out(here: World) -> None:
     here.listing.bodies = locations(4)

@@ -249,6 +249,23 @@ async def test_a_callback_that_fails_is_told_and_token_a_stays(hub: SmallHub, sc
         assert code(await party.exchange_credentials("POST", token_a)) == 1000
 
 
+@pytest.mark.rule("C-10")
+@pytest.mark.promise("S-24")
+@pytest.mark.parametrize(
+    ("http_status", "scheme", "path"),
+    [(301, "http", "/ocpi/versions/"), (308, "https", "/ocpi/versions"), (302, "http", "/login")],
+)
+async def test_a_redirect_that_is_not_followed_is_told_as_one(
+    hub: SmallHub, http_status: int, scheme: str, path: str
+) -> None:
+    async with Party.running(CPO) as party:
+        location = party.url.replace("http", scheme) + path
+        party.script("GET", "versions", Scripted(http_status, raw=b"", headers={"Location": location}))
+        answer = await party.register(hub.versions_url, await hub.invite(CPO))
+        assert code(answer) == 3001
+        assert f"was redirected with HTTP {http_status} to '{location}', which is not followed" in message(answer)
+
+
 @pytest.mark.rule("C-12", "E-13", "E-08", "G-82", "G-63")
 async def test_endpoints_are_read_leniently_but_credentials_must_be_there(hub: SmallHub) -> None:
     async with Party.running(CPO) as party:
@@ -264,6 +281,16 @@ async def test_endpoints_are_read_leniently_but_credentials_must_be_there(hub: S
         assert platform is not None
         assert ("credentials", InterfaceRole.SENDER) in platform.endpoints
         assert not any(module == "nlabc-own" for module, _ in platform.endpoints)
+
+
+@pytest.mark.rule("X-98")
+async def test_endpoints_are_kept_as_listed_with_the_slash_at_their_end(hub: SmallHub) -> None:
+    async with Party.running(CPO) as party:
+        party.endpoints = lambda listed: [item | {"url": item["url"] + "/"} for item in listed]
+        assert code(await party.register(hub.versions_url, await hub.invite(CPO))) == 1000
+        platform = await hub.directory.platform_of(ABC)
+        assert platform is not None
+        assert platform.endpoint("locations", InterfaceRole.SENDER) == f"{party.url}/ocpi/2.2.1/sender/locations/"
 
 
 @pytest.mark.promise("S-25", "S-27")

@@ -1,9 +1,12 @@
 """The hub registers with a partner, renews its tokens and ends the registration."""
 
+from dataclasses import replace
+
 import pytest
 
 from hub.parties.platforms import PlatformState
 from hub.registration.invitations import InvitationRefused
+from ocpi_modules import json
 from ocpi_modules.http.handshake import RefusedThere
 from ocpi_modules.http.paths import versions_url
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
@@ -17,6 +20,12 @@ ABC = PartyId("NL", "ABC")
 
 async def ask(party: Party) -> int:
     return (await party.send("GET", "locations", "SENDER")).http_status
+
+
+def _listed(answer: OcpiResponse) -> OcpiResponse:
+    """The same with its `data` in a list."""
+    document = json.decode(answer.body)
+    return replace(answer, body=json.encode(document | {"data": [document["data"]]}))
 
 
 @pytest.mark.rule("C-01", "C-03", "X-07")
@@ -33,6 +42,27 @@ async def test_the_hub_registers_as_sender(hub: SmallHub, accepts: str) -> None:
         posted = party.received("POST", "credentials")[0].document
         assert [role["role"] for role in posted["roles"]] == ["HUB"]
         assert posted["url"] == hub.versions_url
+
+
+@pytest.mark.rule("X-98")
+async def test_the_hub_calls_the_credentials_endpoint_as_listed(hub: SmallHub) -> None:
+    async with Party.running(CPO) as party:
+        party.endpoints = lambda listed: [item | {"url": item["url"] + "/"} for item in listed]
+        platform_id = await hub.registration.connect(party.versions_url, party.issue_token_a(), parties([CPO]))
+        await hub.registration.renew(platform_id)
+        assert await hub.registration.unregister_platform(platform_id)
+        called = [(seen.method, seen.raw_path) for seen in party.received(module="credentials")]
+        assert called == [(method, "/ocpi/2.2.1/credentials/") for method in ("POST", "PUT", "DELETE")]
+
+
+async def test_credentials_answered_as_a_list_of_one_are_read(hub: SmallHub) -> None:
+    """As a widely used stack answers where one object is due (field 8)."""
+    async with Party.running(CPO) as party:
+        party.script("POST", "credentials", lambda request: _listed(party._credentials(request)))
+        platform_id = await hub.registration.connect(party.versions_url, party.issue_token_a(), parties([CPO]))
+        platform = hub.directory.platform(platform_id)
+        assert platform is not None
+        assert platform.serves(ABC)
 
 
 @pytest.mark.rule("C-07", "C-09", "G-35", "G-34")

@@ -51,6 +51,19 @@ def test_only_the_next_relation_counts() -> None:
     assert rewritten(both) == OnOurEndpoint(f"{OURS}?offset=100&hub_to=DE*MSP")
 
 
+@pytest.mark.parametrize("link", ['<>; rel="next"', f'<{THEIRS}?offset=0>; title="a, b"; rel="prev"', "", "null"])
+def test_a_link_that_names_no_next_page_is_none(link: str) -> None:
+    """An empty one would lead round to the page it stands on (X-46)."""
+    assert rewritten(link) is None
+
+
+@pytest.mark.rule("R-71")
+def test_a_link_without_a_rel_is_the_next_page_and_one_too_long_to_read_an_error() -> None:
+    assert rewritten(f"<{THEIRS}?offset=50>") == OnOurEndpoint(f"{OURS}?offset=50&hub_to=DE*MSP")
+    with pytest.raises(ValueError, match="longer than 8192"):
+        rewritten(f'<{THEIRS}?offset=50&x={"y" * 8192}>; rel="next"')
+
+
 def test_our_parameters_leave_no_trace_in_the_query() -> None:
     assert without_our_parameters("offset=1&hub_to=DE*MSP&x=%20") == "offset=1&x=%20"
     assert without_our_parameters("a=%2f&&b") == "a=%2f&&b"

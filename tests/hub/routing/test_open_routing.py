@@ -128,6 +128,7 @@ def test_a_request_teaches_before_it_leaves() -> None:
         (answered({"result": "TIMEOUT"}), True),
         (answered(), True),
         (answered({"result": "REJECTED"}), False),
+        (answered([{"result": "REJECTED"}]), False),
         (answered({"result": "NOT_SUPPORTED"}), False),
         (Refused(200, {}, b"", Answer(2001, "", None)), False),
         (NotOffered("x"), False),

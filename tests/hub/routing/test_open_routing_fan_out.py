@@ -43,10 +43,11 @@ async def another(net: Network, party: PartyId) -> AsyncIterator[Partner]:
         yield partner
 
 
-def knows(partner: Partner, **fields: Any) -> Any:
-    """An answer of a party that has the token."""
+def knows(partner: Partner, *, listed: bool = False, **fields: Any) -> Any:
+    """An answer of a party that has the token; `listed`: as a list of one, as a widely used stack answers (field 8)."""
     own = objects.token(country_code=partner.party.country_code, party_id=partner.party.party_id, **fields)
-    return lambda seen: accepted(objects.authorization_info(token=own))
+    info = objects.authorization_info(token=own)
+    return lambda seen: accepted([info] if listed else info)
 
 
 async def silence(seen: Any) -> None:
@@ -54,9 +55,12 @@ async def silence(seen: Any) -> None:
 
 
 @pytest.mark.rule("R-60", "R-56")
-async def test_the_first_that_knows_the_token_answers_and_keeps_its_bytes(net: Network, other: Partner) -> None:
+@pytest.mark.parametrize("listed", [False, True], ids=["object", "list of one"])
+async def test_the_first_that_knows_the_token_answers_and_keeps_its_bytes(
+    net: Network, other: Partner, listed: bool
+) -> None:
     net.emsp.answer = lambda seen: UNKNOWN
-    other.answer = knows(other, uid="04A1B2C3")
+    other.answer = knows(other, uid="04A1B2C3", listed=listed)
     answer = await net.call(net.cpo, "POST", AUTHORIZE, b'{"location_id":"L1"}')
     assert (answer.http_status, answer.body) == (200, other.answer(None)[2])
     assert answer.routing == ("NL*CPO", "FR*MSX")

@@ -62,6 +62,21 @@ async def test_the_answer_comes_back_byte_for_byte_and_says_who_answered(net: Ne
     assert answer.routing == ("NL*CPO", "DE*MSP")
 
 
+@pytest.mark.rule("R-17")
+@pytest.mark.parametrize("body", [b"null", b"[]"])
+async def test_a_body_that_says_nothing_passes_where_none_is_needed(net: Network, body: bytes) -> None:
+    """As stacks write an object that is not there (Jackson) or that is empty (PHP)."""
+    for method, path in (
+        ("POST", "/sender/tokens/T1/authorize"),
+        ("DELETE", "/receiver/tariffs/NL/CPO/T1"),
+        ("GET", "/receiver/tariffs/NL/CPO/T1"),
+    ):
+        answer = await net.call(net.cpo, method, path, body, to=EMSP)
+        assert (answer.status_code, net.emsp.seen[-1].method, net.emsp.seen[-1].body) == (1000, method, body)
+    refused = await net.call(net.cpo, "PUT", SESSION, body, to=EMSP)
+    assert (refused.status_code, refused.message) == (2001, "The body must be one JSON object.")
+
+
 @pytest.mark.rule("R-19", "R-20", "X-81", "U-02")
 @pytest.mark.parametrize(
     ("status", "code", "shown"),

@@ -64,6 +64,17 @@ async def test_a_command_gets_our_url_and_its_result_reaches_theirs(net: Network
     ]
 
 
+@pytest.mark.rule("R-25")
+async def test_a_cpo_that_reads_on_only_when_the_charger_is_done_gets_what_comes_meanwhile(net: Network) -> None:
+    """As Starlette does with a background task: the answer is whole, and the connection stands still."""
+    done = asyncio.Event()
+    net.cpo.after = lambda seen: done.wait() if "/commands/" in seen.target else None
+    await started(net)
+    answer = await net.call(net.emsp, "GET", "/sender/locations/L1", to=CPO)
+    assert (answer.status_code, answer.routing) == (1000, ("DE*MSP", "NL*CPO"))
+    assert [seen.headers.get("connection") for seen in net.cpo.seen] == ["close", None]
+
+
 @pytest.mark.rule("R-17", "R-73")
 async def test_only_the_response_url_changes_in_the_body(net: Network) -> None:
     token = json.encode(objects.token(country_code="DE", party_id="MSP"))

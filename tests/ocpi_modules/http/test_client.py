@@ -322,7 +322,6 @@ async def test_a_hundred_megabytes_are_cut_at_ten() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     ],
 )
@@ -330,6 +329,38 @@ async def test_what_is_not_plain_http_is_a_bad_answer(answer: bytes) -> None:
     async with raw_server(answering(answer)) as port:
         with pytest.raises(BadAnswer):
             await fetch(port)
+
+
+async def test_behind_the_last_request_of_a_connection_comes_no_other() -> None:
+    seen: list[tuple[int, str | None]] = []
+
+    async def behave(connection: RawConnection) -> None:
+        number = len({serving for serving, _ in seen})
+        while True:
+            _, headers, _ = await connection.request()
+            seen.append((number, headers.get("connection")))
+            await connection.send(OK.replace(b"OK\r\n", b"OK\r\nConnection: keep-alive\r\n"))
+
+    async with raw_server(behave) as port, OcpiClient(allow_insecure=True) as client:
+        for last in (False, True, False):
+            request = OutgoingRequest("POST", f"http://127.0.0.1:{port}/", {}, b"{}", last=last)
+            assert (await client.send(request, 5)).body == b"ok"
+    assert seen == [(0, None), (0, "close"), (1, None)]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "UTF-8"])
+async def test_a_coding_is_declined_in_the_request_and_named_where_it_comes_all_the_same(coding: str) -> None:
+    """A request that says nothing of it accepts every coding (RFC 9110, 12.5.3)."""
+    seen: list[dict[str, str]] = []
+
+    async def behave(connection: RawConnection) -> None:
+        seen.append((await connection.request())[1])
+        await connection.send(OK.replace(b"OK\r\n", b"OK\r\nContent-Encoding: %b\r\n" % coding.encode()))
+
+    async with raw_server(behave) as port:
+        with pytest.raises(BadAnswer, match=f"Content-Encoding '{coding}'"):
+            await fetch(port)
+    assert seen[0]["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,46 @@ async def test_ambiguous_or_oversized_requests_are_refused_and_nothing_after_the
     assert recorder.requests == []
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+
+
+@pytest.mark.parametrize("parts", [1, 3], ids=["at once", "in parts"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+async def test_an_offer_of_another_protocol_is_ignored_and_its_body_is_read(
+    serving: Serving, recorder: Recorder, chunked: bool, parts: int
+) -> None:
+    """As the JDK's HTTP client asks over http. What looks like a request in the body stays a part of the body."""
+    body = VERSIONS + b"{}"
+    framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    offered = POST + OFFER + length + b"\r\n\r\n"
+    async with serving() as listening, connected(listening.port) as raw:
+        for _ in range(2):
+            for piece in [offered + framed] if parts == 1 else [offered[:60], offered[60:], framed]:
+                await raw.send(piece)
+                await asyncio.sleep(0)
+            assert (await raw.answer(3))[0] == 200
+    assert [(request.method, request.body) for request in recorder.requests] == [("POST", body)] * 2
+
+
+async def test_many_offers_behind_each_other_are_bounded_as_any_requests(serving: Serving, recorder: Recorder) -> None:
+    offered = VERSIONS[:-2] + OFFER + b"\r\n"
+    async with serving(limits=QUICK) as listening, connected(listening.port) as raw:
+        await raw.send(offered * 20)
+        assert [(await raw.answer(3))[0] for _ in range(20)] == [200] * 20
+        await raw.send(offered * 500)
+        statuses = (await raw.rest(5)).count(b"HTTP/1.1 200")
+        assert 0 < statuses <= QUICK.pipelined + 1
+    assert len(recorder.requests) == 20 + statuses
+
+
+async def test_a_header_too_long_is_refused_also_behind_an_offer(serving: Serving, recorder: Recorder) -> None:
+    async with serving(limits=QUICK) as listening, connected(listening.port) as raw:
+        await raw.send(VERSIONS[:-2] + OFFER + b"X-Many: 1\r\n" * 2000 + b"\r\n")
+        assert (await raw.answer(3))[0] == 431
+    assert recorder.requests == []
+
+
 async def test_a_header_without_end_is_cut_after_some_kilobytes(serving: Serving) -> None:
     sent = 0
     async with serving() as listening, connected(listening.port) as raw:
