@@ -336,3 +336,13 @@ async def test_a_commit_is_waited_for_whatever_the_servers_default_is(hub_databa
             await database.close()
     finally:
         await admin.close()
+
+
+async def test_a_server_that_tells_nobody_its_timeline_can_be_used(hub_database: FreshDatabase) -> None:
+    admin = await asyncpg.connect(hub_database.admin_dsn)
+    await admin.execute("REVOKE EXECUTE ON FUNCTION pg_walfile_name(pg_lsn) FROM PUBLIC")
+    await admin.close()
+    database = Database(await open_pool(hub_database.app_dsn, max_size=2, application_name="hosted"))
+    async with database.connection() as one, database.connection() as other:
+        assert [await connection.fetchval("SELECT 1") for connection in (one, other)] == [1, 1]
+    await database.close()
