@@ -126,7 +126,8 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
     stored = StoredFacts(
         database, book, site, authorizer, transactions, statuses, number_key, status_changed.set, clock
     )
-    ocpp = Listener(stored, clock, ListenerSettings(host=settings.ocpp_host, port=settings.ocpp_port))
+    listening = ListenerSettings(settings.ocpp_host, settings.ocpp_port, assume_ocpp16=site.assume_ocpp16)
+    ocpp = Listener(stored, clock, listening)
     chargers = RemoteChargers(ocpp.registry, TIMEOUT_SECONDS - 5)
     commander = Commander(
         database, link, chargers, authorizer, site, lambda place: _state_of(place, transactions, statuses), clock

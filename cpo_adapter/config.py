@@ -8,6 +8,7 @@
 
 `connector_id` is the charger's own number of the EVSE it serves.
 
+`"assume_ocpp16": true` beside `charger_id` lets a charger in that offers no WebSocket subprotocol (R5).
 `connector` may be left out where the EVSE has one. The first of a connector's tariff_ids applies to its sessions.
 """
 
@@ -60,6 +61,8 @@ class Site:
     tariffs: dict[str, Document]
     places: tuple[Place, ...] = ()
     chargers: tuple[str, ...] = field(default=())
+    assume_ocpp16: frozenset[str] = frozenset()
+    """Folded ids of chargers that may offer no subprotocol."""
 
     def place(self, charger_key: str, connector_id: int) -> Place | None:
         """Where this connector of this charger stands; None when the file does not say."""
@@ -123,7 +126,10 @@ def load(path: Path, party: PartyId) -> Site:
     ]
     if wrong:
         raise ConfigError(wrong)
-    return Site(site.party, site.business_details, site.locations, site.tariffs, places, chargers)
+    assumed = frozenset(
+        one["charger_id"].casefold() for one in document.get("chargers", []) if one.get("assume_ocpp16")
+    )
+    return Site(site.party, site.business_details, site.locations, site.tariffs, places, chargers, assumed)
 
 
 def _has_id(site: Site, place: Place) -> bool:

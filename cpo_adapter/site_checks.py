@@ -12,7 +12,7 @@ from ocpi_modules.message import PartyId
 from ocpi_modules.tariffs.pricing import Tariff, Unpriceable
 
 Document = dict[str, Any]
-_OF_CHARGER = {"charger_id", "evses"}
+_OF_CHARGER = {"charger_id", "evses", "assume_ocpp16"}
 _OF_PLACE = {"connector_id", "location_id", "evse_uid", "connector", "max_power_w"}
 
 
@@ -49,6 +49,8 @@ def _wrong_charger(charger: Document, path: str) -> Iterator[str]:
     yield from _unknown(charger, _OF_CHARGER, path)
     if not isinstance(charger.get("charger_id"), str) or not charger["charger_id"].strip():
         yield f"{path}.charger_id must be the charger's id, a text."
+    if not isinstance(charger.get("assume_ocpp16", False), bool):
+        yield f"{path}.assume_ocpp16 must be true or false."
 
 
 def _wrong_place(place: Document, path: str) -> Iterator[str]:

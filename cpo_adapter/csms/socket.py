@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class ListenerSettings:
-    """`port` 0 takes a free one. `assume_ocpp16`: chargers that offer no subprotocol are taken as 1.6 (R5)."""
+    """`port` 0 takes a free one. `assume_ocpp16`: folded ids of chargers that may offer no subprotocol, taken as 1.6 (R5)."""
 
     host: str = "127.0.0.1"
     port: int = 9000
@@ -43,7 +43,7 @@ class ListenerSettings:
     close_seconds: float = 5.0
     lookup_seconds: float = 5.0
     heartbeat_seconds: int = 300
-    assume_ocpp16: bool = False
+    assume_ocpp16: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
 
 
@@ -180,14 +180,18 @@ class Listener:
 
     def _refuse_subprotocol(self, connection: Connection, request: Request) -> Response | None:
         offered = _offered(request)
-        if SUBPROTOCOL in offered or (not offered and self.settings.assume_ocpp16):
+        if SUBPROTOCOL in offered:
+            return None
+        if not offered and connection.charger_id.casefold() in self.settings.assume_ocpp16:
+            log.info("subprotocol_assumed", charger_id=connection.charger_id)
             return None
         log.warning("subprotocol_refused", charger_id=connection.charger_id, offered=offered[:5])
         said = f"offers {', '.join(offered)[:200]}" if offered else "offers none"
         return connection.respond(
             HTTPStatus.BAD_REQUEST,
             f"This server speaks the WebSocket subprotocol {SUBPROTOCOL}; the charger {said}. "
-            f"Set the charger to OCPP 1.6 JSON.\n",
+            f"Set the charger to OCPP 1.6 JSON"
+            + (".\n" if offered else ", or `assume_ocpp16` of it in ADAPTER_CONFIG to true.\n"),
         )
 
     async def _converse(self, socket: ServerConnection) -> None:

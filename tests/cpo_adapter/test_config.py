@@ -37,6 +37,11 @@ def test_a_site_says_which_connector_of_which_charger_stands_where(tmp_path: Pat
     assert site.place("cp-1", 3) is None
 
 
+def test_a_site_says_which_chargers_may_offer_no_subprotocol(tmp_path: Path) -> None:
+    chargers = [{"charger_id": "Old", "assume_ocpp16": True}, {"charger_id": "NEW", "assume_ocpp16": False}]
+    assert config.load(written(tmp_path, chargers=chargers), PARTY).assume_ocpp16 == {"old"}
+
+
 def test_a_site_may_be_written_in_toml(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     path.write_text(
@@ -74,6 +79,7 @@ def test_a_wrong_site_is_refused_with_the_field(tmp_path: Path, changed: dict[st
         ({"chargers": [{"charger_id": "A", "evses": [{"connector_id": "x"}]}]}, "chargers[0].evses[0].connector_id"),
         ({"chargers": [{"charger_id": "A", "evses": [{"connector_id": 0}]}]}, "1 or more"),
         ({"chargers": [{"charger_id": "A", "evses": [{"max_power_w": "lots"}]}]}, "max_power_w must be"),
+        ({"chargers": [{"charger_id": "A", "assume_ocpp16": 1}]}, "chargers[0].assume_ocpp16 must be true or false"),
         ({"business_details": 5}, "business_details must be an object"),
     ],
 )

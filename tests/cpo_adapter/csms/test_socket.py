@@ -123,10 +123,13 @@ async def test_a_charger_that_offers_no_subprotocol_is_told_which_one(listener: 
     assert b"ocpp2.0.1" in body
 
 
-async def test_a_listener_may_take_chargers_without_a_subprotocol_as_1_6(facts: Recorder) -> None:
-    async with Listener(facts, now, replace(QUICK, assume_ocpp16=True)) as listener:
-        async with raw_charger(listener.port, subprotocols=[]) as charger:
+async def test_a_charger_may_be_let_in_without_a_subprotocol_and_no_other_is(facts: Recorder) -> None:
+    async with Listener(facts, now, replace(QUICK, assume_ocpp16=frozenset({"cp-1"}))) as listener:
+        async with raw_charger(listener.port, "CP-1", subprotocols=[]) as charger:
             assert (await charger.ask("Heartbeat", {}))[0] == 3
+    async with Listener(facts, now, replace(QUICK, assume_ocpp16=frozenset({"cp-2"}))) as listener:
+        status, _, body = await refusal(listener.port, charger_id="CP-1", subprotocols=[])
+    assert (status, b"`assume_ocpp16`" in body) == (400, True)
 
 
 async def test_when_chargers_cannot_be_looked_up_they_are_asked_to_come_back(
