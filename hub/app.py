@@ -152,7 +152,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     notes = LaterWrites(database)
     objects = KeptObjects(database=database, clock=clock)
     batches = Batches(database=database, objects=objects)
-    passed = PassedObjects(batches=batches, objects=objects, later=later)
+    passed = PassedObjects(batches=batches, objects=objects, later=later, clock=clock)
     pushing = TracedDoor(client, traces, report=report)
     delivery = DeliveryWorker(
         store=PostgresStore(database),

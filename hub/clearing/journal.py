@@ -213,7 +213,7 @@ class CdrJournal:
                 if not first:
                     await self._check_same(connection, facts, digest)
                     return await self._take_again(connection, request, facts, receiver, attempt)
-                await check_credit(connection, facts, receiver, self._alarm)
+                await check_credit(connection, facts, receiver, self._alarm, guaranteed=attempt is None)
                 delivery = await self._write(connection, request, facts, receiver, now, attempt)
                 if attempt is None:
                     delivery = await self._guarantee(connection, request, facts, delivery)
@@ -227,7 +227,7 @@ class CdrJournal:
         delivery = await self._delivery(connection, facts, receiver)
         if delivery.delivered:
             return delivery, None
-        await check_credit(connection, facts, receiver, self._alarm)
+        await check_credit(connection, facts, receiver, self._alarm, guaranteed=attempt is None)
         if attempt is None:
             return await self._guarantee(connection, request, facts, delivery), None
         mine = not delivery.guaranteed and await repository.claim_attempt(

@@ -303,10 +303,11 @@ async def forgive(connection: Any, party: str) -> None:
 
 
 async def current_object(connection: Any, key: ObjectKey) -> Any:
-    """The object as it is now: body, version, deleted, correlation_id; None when there is none."""
+    """The object as it is now: body, version, deleted, correlation_id; None when there is none, or when a receiver has a newer
+    state than the one that is kept."""
     return await connection.fetchrow(
         "SELECT body, version, deleted, correlation_id FROM kept_object "
-        "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4",
+        "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 AND NOT stale",
         *key.columns,
     )
 

@@ -11,10 +11,10 @@ import structlog
 from hub.objects.batches import Batches
 from hub.objects.keep import KeptObjects, Push, Then
 from hub.objects.later import LaterWrites
-from ocpi_modules.message import OcpiRequest, PartyId
+from hub.objects.timeliness import require_no_future
+from ocpi_modules.message import Clock, OcpiRequest, PartyId
 from ocpi_modules.spec import Method, ModuleSpec
 from ocpi_modules.status import NotAvailable, OcpiError
-from ocpi_modules.types import parse_datetime
 
 _log = structlog.get_logger("hub.objects")
 
@@ -25,7 +25,8 @@ class PassedObjects:
     What cannot be stored now is stored from memory later; what cannot be stored at all is told to the operator.
     """
 
-    def __init__(self, *, batches: Batches, objects: KeptObjects, later: LaterWrites) -> None:
+    def __init__(self, *, batches: Batches, objects: KeptObjects, later: LaterWrites, clock: Clock) -> None:
+        self._clock = clock
         self._batches = batches
         self._objects = objects
         self._later = later
@@ -33,9 +34,12 @@ class PassedObjects:
     async def keep(
         self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId, then: Then | None = None
     ) -> None:
-        """Keep what `request` pushed for one receiver; `then` is done in the same transaction when something changed."""
+        """Keep what `request` pushed for one receiver; `then` is done in the same transaction when something changed.
+
+        What is dated more than a day from now is not kept: it would win against all that follows (Q-06).
+        """
         try:
-            await self._store(Push.of(request, module, owner, str(audience), _said(request)), then)
+            await self._store(Push.of(request, module, owner, str(audience), self._said(request)), then)
         except OcpiError as error:
             _log.info("not kept", owner=str(owner), module=str(module.id), reason=error.message)
             await self.mark_stale(request, module, owner, audience)
@@ -64,7 +68,9 @@ class PassedObjects:
         except NotAvailable:
             self._later.add(write)
 
-
-def _said(request: OcpiRequest) -> datetime | None:
-    """The last_updated of a PUT, whose body was read before it was delivered."""
-    return parse_datetime(request.document["last_updated"]) if request.method is Method.PUT else None
+    def _said(self, request: OcpiRequest) -> datetime | None:
+        """The last_updated of a PUT, whose body was read before it was delivered. Raises InvalidParameters."""
+        if request.method not in (Method.PUT, Method.PATCH):
+            return None
+        when = require_no_future(request.document["last_updated"], self._clock())
+        return when if request.method is Method.PUT else None

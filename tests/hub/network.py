@@ -329,7 +329,7 @@ async def network(
         writer = TraceWriter(traces=traces, database=seen_database, key=keys.pseudonym[0], clock=shared["clock"])
         objects = KeptObjects(**shared)
         batches = Batches(database=seen_database, objects=objects)
-        passed = PassedObjects(batches=batches, objects=objects, later=later)
+        passed = PassedObjects(batches=batches, objects=objects, later=later, clock=shared["clock"])
         book = Book()
         allowed = Policy(policy, book, lambda: time[0])
         tickets = Tickets(door=door, directory=directory, policy=allowed, traces=traces, public_url=url, **shared)

@@ -265,6 +265,21 @@ async def test_a_cdr_is_credited_once_unless_the_first_credit_was_certainly_not_
 
 
 @pytest.mark.rule("D-04")
+async def test_a_credit_waits_until_the_receiver_has_taken_what_it_credits(net: Network) -> None:
+    async def post(body: bytes) -> tuple[int, str]:
+        answer = await net.call(net.cpo, "POST", POST, body, to=EMSP)
+        return answer.status_code, answer.message
+
+    net.emsp.answer = lambda seen: (200, {}, REFUSED)
+    await post(cdr())
+    net.emsp.answer = taken
+    code, said = await post(credit())
+    assert (code, "post that CDR again first" in said) == (2001, True)
+    assert len(net.emsp.seen) == 1
+    assert (await post(cdr()))[0] == 1000
+    assert (await post(credit()))[0] == 1000
+
+
 async def test_a_credit_goes_to_whom_the_original_went(net: Network) -> None:
     await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)
     async with net.database.transaction() as connection:

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hub.db.engine import Database
+from hub.delivery.store import PostgresStore
 from hub.objects.batches import Batches
 from hub.objects.keep import KeptObjects
 from hub.objects.later import LaterWrites
@@ -36,7 +37,7 @@ class Keeping:
         objects = KeptObjects(database=database, clock=lambda: NOW)
         self.later = LaterWrites(self.door)
         batches = Batches(database=self.door, objects=objects, **options)
-        self.passed = PassedObjects(batches=batches, objects=objects, later=self.later)
+        self.passed = PassedObjects(batches=batches, objects=objects, later=self.later, clock=lambda: NOW)
 
     async def keep(self, *requests: OcpiRequest, then: Any = None) -> None:
         """All at once."""
@@ -111,6 +112,30 @@ async def test_what_cannot_be_stored_now_is_stored_later_in_its_order(database: 
     assert await keeping.kept() == {"S1": (3, False), "S2": (2, True)}
     [(body,)] = await keeping.rows("SELECT body FROM kept_object WHERE key_folded = 'S1'")
     assert json.decode(body)["kwh"] == 2
+
+
+@pytest.mark.promise("Q-06")
+async def test_what_is_dated_days_ahead_is_not_kept_and_wins_against_nothing(database: Database) -> None:
+    keeping = Keeping(database)
+    ahead = (NOW + timedelta(hours=25)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    await keeping.keep(pushed("S1"), pushed("S2", last_updated=ahead))
+    await keeping.keep(pushed("S1", Method.PATCH, json.encode({"kwh": 1, "last_updated": ahead})))
+    assert await keeping.kept() == {"S1": (1, True)}
+    await keeping.keep(patched("S1", kwh=2), pushed("S2"))
+    assert await keeping.kept() == {"S1": (2, False), "S2": (1, False)}
+
+
+@pytest.mark.promise("Q-01")
+async def test_a_copy_that_is_older_than_what_the_receiver_has_is_not_sent(database: Database) -> None:
+    keeping, store = Keeping(database), PostgresStore(database)
+    key = ObjectKey(CPO, ModuleID.sessions, "S1", str(EMSP))
+    await keeping.keep(pushed("S1"))
+    known = await store.state(key)
+    assert known is not None
+    await keeping.mark_stale(patched("S1"))
+    assert await store.state(key) is None
+    await keeping.keep(patched("S1", kwh=2))
+    assert (await store.state(key)).version == known.version + 1  # type: ignore[union-attr]
 
 
 async def test_a_full_queue_is_no_reason_to_lose_what_was_delivered(database: Database) -> None:
