@@ -97,6 +97,7 @@ async def _examine(
     async with database.connection() as connection:
         cdrs = await repository.open_cdrs(connection, FORWARDING_SECONDS)
         kept = await repository.kept_for_delivery(connection)
+        troubled = await repository.troubled_destinations(connection)
         told_another = await platforms_told_another_url(connection, public_url)
         missing = await repository.missing_partitions(connection)
         hours = await repository.hours_since_retention(connection)
@@ -117,6 +118,9 @@ async def _examine(
             yield _offline(platform, clock)
     for row in told_another:
         yield _told_another(directory.platform(row["platform_id"]), row["told_url"], public_url)
+    for row in troubled:
+        for finding in _delivery_findings(row):
+            yield finding
     for row in cdrs:
         yield _cdr_finding(row)
     for row in kept:
@@ -243,12 +247,38 @@ def _cdr_finding(row: Any) -> Finding:
         f"{row['number']} CDR of {row['owner']} for {row['receiver']} {'is' if row['number'] == 1 else 'are'} "
         f"{row['state']}, the oldest since {row['oldest']:%Y-%m-%dT%H:%M:%SZ}.",
         reasons[row["state"]],
-        f"Ask {row['owner']} to POST them again; the hub forwards them then, never twice if they arrived.",
+        f"The hub posts them until they are taken: `ocpi-hub cdr list --receiver {_as_typed(row['receiver'])}` says what is in "
+        f"the way, `ocpi-hub cdr retry <id> --owner {_as_typed(row['owner'])}` posts one that was refused."
+        if row["guaranteed"]
+        else f"Ask {row['owner']} to POST them again; the hub forwards them then, never twice if they arrived.",
     )
 
 
+def _delivery_findings(row: Any) -> Iterable[Finding]:
+    party = _as_typed(row["party"])
+    if row["paused"]:
+        yield Finding(
+            "problem",
+            f"Nothing is delivered to {row['party']}: it is PAUSED.",
+            row["last_error"] or "An operator paused it.",
+            f"ocpi-hub delivery resume --party {party}",
+        )
+    if row["quarantined"]:
+        yield Finding(
+            "problem",
+            f"{row['party']} does not take {row['quarantined']} objects, which are not sent again before they change.",
+            f"`ocpi-hub delivery list --party {party}` says which, and what it answered.",
+            f"ocpi-hub delivery retry --party {party}",
+        )
+
+
+def _as_typed(party: str) -> str:
+    """`NL*ABC` as commands take it."""
+    return party.replace("*", "/")
+
+
 def _kept_for_delivery(row: Any) -> Finding:
-    named = f"{shlex.quote(row['id'])} --owner {row['owner'].replace('*', '/')}"
+    named = f"{shlex.quote(row['id'])} --owner {_as_typed(row['owner'])}"
     return Finding(
         "problem",
         f"The guaranteed CDR {row['id']} of {row['owner']} for {row['receiver']} is not delivered since "

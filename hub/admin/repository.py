@@ -52,18 +52,31 @@ async def snapshot_holders(connection: Any, seconds: int) -> list[Any]:
 
 
 async def open_cdrs(connection: Any, received_seconds: int) -> list[Any]:
-    """CDRs whose receiver has not confirmed them: state, owner, receiver, number, oldest; the most first.
+    """CDRs whose receiver has not confirmed them: state, owner, receiver, guaranteed, number, oldest; the most first.
 
     RECEIVED ones count when they have waited for so many seconds: nobody is forwarding them any more.
     """
     rows: list[Any] = await connection.fetch(
         """
-        SELECT state, owner, receiver, count(*) AS number, min(changed_at) AS oldest FROM cdr_delivery
+        SELECT state, owner, receiver, guaranteed, count(*) AS number, min(changed_at) AS oldest FROM cdr_delivery
         WHERE state IN ('UNDELIVERED', 'IN_DOUBT')
            OR state = 'RECEIVED' AND changed_at < now() - make_interval(secs => $1)
-        GROUP BY state, owner, receiver ORDER BY number DESC LIMIT 20
+        GROUP BY state, owner, receiver, guaranteed ORDER BY number DESC LIMIT 20
         """,
         float(received_seconds),
+    )
+    return rows
+
+
+async def troubled_destinations(connection: Any) -> list[Any]:
+    """Receivers an operator has to do with: party, paused, last_error, quarantined (objects that are not tried any more)."""
+    rows: list[Any] = await connection.fetch(
+        """
+        SELECT party, state = 'PAUSED' AS paused, last_error, quarantined FROM destination CROSS JOIN LATERAL (
+            SELECT count(*) AS quarantined FROM undelivered AS debt
+            WHERE debt.party = destination.party AND next_attempt_at IS NULL) AS counted
+        WHERE state = 'PAUSED' OR quarantined > 0 ORDER BY party LIMIT 20
+        """
     )
     return rows
 

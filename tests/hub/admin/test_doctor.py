@@ -107,6 +107,28 @@ async def test_offline_platforms_and_those_who_know_another_url_are_named(hub_da
     assert told.what == f"CPO still knows this hub as https://old.example, not as {URL}."
 
 
+@pytest.mark.promise("U-18", "Q-08")
+async def test_receivers_that_are_paused_or_refuse_objects_are_named_with_the_command(
+    hub_database: FreshDatabase,
+) -> None:
+    await registered(hub_database.app_dsn)
+    await execute(
+        hub_database.owner_dsn,
+        "INSERT INTO destination (party, platform_id, epoch, system_identifier, cursor_xid, cursor_seq, state, last_error) "
+        "SELECT 'NL*CPO', platform_id, 1, (SELECT system_identifier FROM pg_control_system()), '1', 0, 'PAUSED', 'It failed.' "
+        "FROM platform ON CONFLICT (party) DO UPDATE SET state = 'PAUSED', last_error = 'It failed.'",
+    )
+    await execute(
+        hub_database.owner_dsn,
+        "INSERT INTO undelivered (party, owner, module, key_folded, audience, version, attempts, next_attempt_at, last_error) "
+        "VALUES ('NL*CPO', 'DE*MSP', 'tokens', 'T|RFID', '*', 1, 4, NULL, 'no')",
+    )
+    paused, refusing = await findings(hub_database.app_dsn, hub_database.admin_dsn)
+    assert (paused.why, paused.mend) == ("It failed.", "ocpi-hub delivery resume --party NL/CPO")
+    assert refusing.what.startswith("NL*CPO does not take 1 objects")
+    assert refusing.mend == "ocpi-hub delivery retry --party NL/CPO"
+
+
 async def test_cdrs_without_confirmation_are_counted_by_their_two_parties(hub_database: FreshDatabase) -> None:
     for number, state in enumerate(["UNDELIVERED", "UNDELIVERED", "IN_DOUBT", "DELIVERED", "RECEIVED"]):
         await execute(
@@ -137,7 +159,7 @@ async def test_a_guaranteed_cdr_that_keeps_its_month_from_being_dropped_is_named
             str(CPO), id, str(EMSP), days,
         )  # fmt: skip
     found = await findings(hub_database.app_dsn, hub_database.admin_dsn)
-    assert [finding.mend for finding in found if "cdr retry" in finding.mend] == [
+    assert [finding.mend for finding in found if "give-up" in finding.mend] == [
         "ocpi-hub cdr retry 'old 1' --owner NL/CPO; or, where the receiver left for good, "
         "ocpi-hub cdr give-up 'old 1' --owner NL/CPO --reason 'it left'"
     ]
