@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hub.command_line import diagnosis, platforms, serving, tell
+from hub.command_line import diagnosis, platforms, serving, standing, tell
 from hub.command_line.agreements import agreement_app
 from hub.command_line.arguments import Json
 from hub.command_line.cdrs import cdr_app
@@ -23,7 +23,7 @@ app.command(hidden=True)(serving.worker)
 app.command()(serving.migrate)
 app.command()(platforms.invite)
 app.command()(platforms.connect)
-app.add_typer(platforms.platform_app, name="platform")
+app.add_typer(standing.platform_app, name="platform")
 app.add_typer(platforms.party_app, name="party")
 app.add_typer(agreement_app, name="agreement")
 app.add_typer(trace_app, name="trace")

@@ -215,7 +215,7 @@ def _not_taken_over(platform: Platform | None, since: datetime) -> Finding:
         f"{name} has not used the token it was given at {since:%Y-%m-%dT%H:%M:%SZ}.",
         "Until it does, the token it had before opens as well.",
         "Ask the partner to call with the token of its last handshake, or to PUT its credentials again; if the former may be in "
-        f"wrong hands: `ocpi-hub platform unregister --party {where}`, then invite it again.",
+        f"wrong hands: `ocpi-hub platform revoke-tokens --party {where}`, then invite it again.",
     )
 
 

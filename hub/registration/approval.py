@@ -30,7 +30,8 @@ def entries(roles: Sequence[CredentialsRole], approved: Iterable[Approved], hub_
             raise InvalidParameters("roles: a platform with the role HUB cannot register; only one hub is passed.")
         if (party, declared.role) not in allowed:
             raise InvalidParameters(
-                f"roles: {declared.role} {party} is not within your invitation; ask the hub's operator to approve it."
+                f"roles: {declared.role} {party} is not within your invitation; ask the hub's operator to "
+                "approve it (`ocpi-hub platform approve`)."
             )
     return [_entry(declared) for declared in roles]
 
@@ -56,6 +57,7 @@ def check_host(url: str, approved_host: str | None) -> str:
     host = host_of(url)
     if approved_host is not None and host != approved_host:
         raise InvalidParameters(
-            f"url: the host {host} is not the one this platform registered with; ask the hub's operator to approve it first."
+            f"url: the host {host} is not the one this platform registered with; ask the hub's operator to "
+            "approve it first (`ocpi-hub platform approve-host`)."
         )
     return host

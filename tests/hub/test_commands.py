@@ -266,3 +266,20 @@ def test_help_is_there_before_anything_heavy_is_imported() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_an_operator_lets_a_platform_do(hub: HubProcess) -> None:
+    hub.invite("CPO:NL/ABC")
+    of = ("--party", "NL/ABC")
+    refused = hub.run("platform", "suspend", *of)
+    assert (refused.returncode, "only a REGISTERED one" in refused.stderr) == (1, True)
+    hub.json("platform", "approve", *of, "--role", "EMSP:NL/ABC")
+    assert {one["role"] for one in hub.json("party", "list")} == {"CPO", "EMSP"}
+    taken = hub.run("platform", "approve", *of, "--role", "CPO:NL/HUB")
+    assert taken.returncode in (1, 2)
+    assert hub.json("platform", "approve-host", *of, "--host", "New.example")["platform"]
+    wrong = hub.run("platform", "approve-host", *of, "--host", "https://new.example")
+    assert (wrong.returncode, "without scheme" in wrong.stderr) == (2, True)
+    assert hub.json("platform", "revoke-tokens", *of)["state"]
+    unknown = hub.run("platform", "resume", "--party", "NL/XXX")
+    assert (unknown.returncode, "`ocpi-hub party list`" in unknown.stderr) == (1, True)
