@@ -248,6 +248,28 @@ async def owe_missed(connection: Any, party: str, key: ObjectKey, version: int, 
     )
 
 
+async def owe_all_of(connection: Any, party: str, owner: str, reason: str) -> None:
+    """Note what `owner` pushed to everybody and an agreement lets through to `party`, tombstones too; tokens are due first.
+
+    A debt of this version stays as it is; nothing for a party without a cursor.
+    """
+    await connection.execute(
+        "INSERT INTO undelivered "
+        "(party, owner, module, key_folded, audience, version, attempts, next_attempt_at, last_error) "
+        "SELECT destination.party, kept.owner, kept.module, kept.key_folded, kept.audience, kept.version, 0, "
+        "clock_timestamp() - CASE kept.module WHEN 'tokens' THEN interval '1 hour' ELSE interval '0' END, $3 "
+        "FROM destination JOIN agreement ON (least(cpo, emsp), greatest(cpo, emsp)) = (least($1, $2), greatest($1, $2)) "
+        "JOIN kept_object AS kept ON kept.owner = $2 AND kept.audience = '*' "
+        "AND (agreement.modules = '{}' OR kept.module = ANY(agreement.modules)) WHERE destination.party = $1 "
+        "ON CONFLICT (party, owner, module, key_folded, audience) DO UPDATE SET version = excluded.version, attempts = 0, "
+        "next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, changed_at = clock_timestamp() "
+        "WHERE undelivered.version < excluded.version",
+        party,
+        owner,
+        reason,
+    )
+
+
 async def settle(connection: Any, party: str, key: ObjectKey, version: int) -> bool:
     """`version` was taken: whether nothing is owed any more, as it is unless the object has changed in between."""
     debt = "party = $1 AND owner = $2 AND module = $3 AND key_folded = $4 AND audience = $5"
