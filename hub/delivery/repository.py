@@ -175,6 +175,24 @@ async def note_failure(
     return state
 
 
+async def pause_absent(
+    connection: Any, parties: Sequence[str], epochs: Sequence[int], days: float, reason: str
+) -> list[str]:
+    """Those that are PAUSED from now on: OFFLINE, and their platform neither called nor answered for so many days."""
+    rows = await connection.fetch(
+        "UPDATE destination AS own SET state = 'PAUSED', last_error = $4 "
+        "FROM platform, unnest($1::text[], $2::bigint[]) AS given (party, epoch) "
+        "WHERE own.party = given.party AND own.epoch = given.epoch AND own.state = 'ACTIVE' "
+        "AND platform.platform_id = own.platform_id AND platform.state = 'REGISTERED' AND platform.connection = 'OFFLINE' "
+        "AND platform.last_seen < clock_timestamp() - $3 * interval '1 day' RETURNING own.party",
+        list(parties),
+        list(epochs),
+        days,
+        reason,
+    )
+    return [row["party"] for row in rows]
+
+
 async def note_success(connection: Any, party: str, epoch: int) -> None:
     await connection.execute(
         "UPDATE destination SET failures = 0, failing_since = NULL, next_attempt_at = NULL, last_error = '' "
