@@ -24,6 +24,7 @@ from hub.clientinfo.status import ClientInfoStatus
 from hub.clientinfo.still_alive import StillAlive
 from hub.db.engine import Database, open_pool
 from hub.delivery.audience import Audience
+from hub.delivery.beginnings import Beginnings
 from hub.delivery.destinations import Fresh
 from hub.delivery.missed import MissedSessions
 from hub.delivery.send import DoorOut
@@ -248,6 +249,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "later writes": later.run,
             "notes": notes.run,
             "delivery": delivery.run,
+            **({} if policy.open else {"beginnings": Beginnings(database).run}),
             "traces": writer.run,
             "retention": retention.run,
             "pulls": pulls.run,

@@ -72,3 +72,14 @@ def agreement(row: Any) -> Agreement:
     modules = frozenset(ModuleID(name) for name in row["modules"])
     terms = Terms(modules, row["valid_from"], row["valid_until"], CdrMode(row["cdr_mode"]))
     return Agreement(PartyId.read(row["cpo"]), PartyId.read(row["emsp"]), terms)
+
+
+async def take_beginning(connection: Any, seconds: float) -> tuple[str, str] | None:
+    """The parties of an agreement that began at least `seconds` ago, which nobody else takes while this transaction lasts."""
+    row = await connection.fetchrow(
+        "DELETE FROM agreement_beginning WHERE (one, other) IN (SELECT one, other FROM agreement_beginning "
+        "WHERE begins_at <= clock_timestamp() - $1 * interval '1 second' ORDER BY begins_at LIMIT 1 FOR UPDATE SKIP LOCKED) "
+        "RETURNING one, other",
+        seconds,
+    )
+    return (row["one"], row["other"]) if row is not None else None

@@ -51,3 +51,16 @@ class AgreementRevision(Table, table=True):
 
     only_row: bool = Field(default=True, primary_key=True)
     revision: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class AgreementBeginning(Table, table=True):
+    """Two parties, in the order of their names, between whom something passes from `begins_at` on that did not pass before.
+
+    Made by a trigger; taken out when what they missed is owed (`hub/delivery/beginnings.py`).
+    """
+
+    __tablename__ = "agreement_beginning"
+
+    one: str = Field(primary_key=True)
+    other: str = Field(primary_key=True)
+    begins_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))

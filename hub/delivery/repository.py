@@ -175,6 +175,24 @@ async def note_failure(
     return state
 
 
+async def pause_absent(
+    connection: Any, parties: Sequence[str], epochs: Sequence[int], days: float, reason: str
+) -> list[str]:
+    """Those that are PAUSED from now on: OFFLINE, and their platform neither called nor answered for so many days."""
+    rows = await connection.fetch(
+        "UPDATE destination AS own SET state = 'PAUSED', last_error = $4 "
+        "FROM platform, unnest($1::text[], $2::bigint[]) AS given (party, epoch) "
+        "WHERE own.party = given.party AND own.epoch = given.epoch AND own.state = 'ACTIVE' "
+        "AND platform.platform_id = own.platform_id AND platform.state = 'REGISTERED' AND platform.connection = 'OFFLINE' "
+        "AND platform.last_seen < clock_timestamp() - $3 * interval '1 day' RETURNING own.party",
+        list(parties),
+        list(epochs),
+        days,
+        reason,
+    )
+    return [row["party"] for row in rows]
+
+
 async def note_success(connection: Any, party: str, epoch: int) -> None:
     await connection.execute(
         "UPDATE destination SET failures = 0, failing_since = NULL, next_attempt_at = NULL, last_error = '' "
@@ -245,6 +263,34 @@ async def owe_missed(connection: Any, party: str, key: ObjectKey, version: int, 
         *key.columns,
         version,
         reason,
+    )
+
+
+async def allow_long_statements(connection: Any, seconds: float) -> None:
+    """For the rest of the transaction."""
+    await connection.execute("SELECT set_config('statement_timeout', $1, true)", str(int(seconds * 1000)))
+
+
+async def owe_all_of(connection: Any, party: str, owner: str, reason: str, seconds: float) -> None:
+    """Note what `owner` pushed to everybody and an agreement lets through to `party`, tombstones too; tokens are due first.
+
+    A debt of this version stays as it is; nothing for a party without a cursor.
+    """
+    await connection.execute(
+        "INSERT INTO undelivered "
+        "(party, owner, module, key_folded, audience, version, attempts, next_attempt_at, last_error) "
+        "SELECT destination.party, kept.owner, kept.module, kept.key_folded, kept.audience, kept.version, 0, "
+        "clock_timestamp() - CASE kept.module WHEN 'tokens' THEN interval '1 hour' ELSE interval '0' END, $3 "
+        "FROM destination JOIN agreement ON (least(cpo, emsp), greatest(cpo, emsp)) = (least($1, $2), greatest($1, $2)) "
+        "JOIN kept_object AS kept ON kept.owner = $2 AND kept.audience = '*' "
+        "AND (agreement.modules = '{}' OR kept.module = ANY(agreement.modules)) WHERE destination.party = $1 "
+        "ON CONFLICT (party, owner, module, key_folded, audience) DO UPDATE SET version = excluded.version, attempts = 0, "
+        "next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, changed_at = clock_timestamp() "
+        "WHERE undelivered.version < excluded.version",
+        party,
+        owner,
+        reason,
+        timeout=seconds,
     )
 
 

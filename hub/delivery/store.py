@@ -82,6 +82,8 @@ class Store(Protocol):
 
     async def failed(self, destination: Destination, failures: int, seconds: float, reason: str) -> bool: ...
 
+    async def pause_absent(self, destinations: Sequence[Destination], reason: str) -> list[PartyId]: ...
+
     async def seconds_failing(self, destination: Destination) -> float: ...
 
     async def succeeded(self, destination: Destination) -> None: ...
@@ -205,6 +207,13 @@ class PostgresStore:
                 connection, str(destination.party), destination.epoch, failures, seconds, reason, PAUSE_DAYS
             )
         return state == "PAUSED"
+
+    async def pause_absent(self, destinations: Sequence[Destination], reason: str) -> list[PartyId]:
+        """Pause those whose platform is OFFLINE and was not heard of for PAUSE_DAYS; those it paused just now."""
+        parties, epochs = [str(one.party) for one in destinations], [one.epoch for one in destinations]
+        async with self._database.transaction() as connection:
+            paused = await repository.pause_absent(connection, parties, epochs, PAUSE_DAYS, reason)
+        return [PartyId.read(party) for party in paused]
 
     async def seconds_failing(self, destination: Destination) -> float:
         async with self._database.connection() as connection:

@@ -37,6 +37,8 @@ SENDING_PART = 0.8
 """Of a lease; what is sent later might arrive after what the next holder sends."""
 PAUSE_SECONDS = 1.0
 POLL_SECONDS = 0.25
+ABSENT_SECONDS = 3600.0
+"""Between two looks at who is gone for days; before the first one a hub that was down itself has asked everybody."""
 MOST_IN_FLIGHT = 1_000
 MOST_FRESH = 10_000
 MANY = 10
@@ -64,8 +66,10 @@ class DeliveryWorker:
         self._states = States(store, clock=clock)
         self._lease_seconds = store.lease_seconds
         self._suspicion = Suspicion(clock)
+        self._alarm = alarm
         self._clock = clock
         self._chance = chance
+        self._look_for_absent = clock() + ABSENT_SECONDS
         self._sending = Sending(
             store=store,
             states=self._states,
@@ -154,6 +158,7 @@ class DeliveryWorker:
         await self._renew()
         await self._share(await self._store.beat(self.id))
         await self._collect_debts()
+        await self._pause_absent()
         self._more_to_read.set()
 
     async def _renew(self) -> None:
@@ -241,6 +246,18 @@ class DeliveryWorker:
             if destination is not None:
                 destination.owing.add(pending.key)
                 destination.want(Pending(pending.key, pending.version, owed=True))
+
+    async def _pause_absent(self) -> None:
+        """Who is OFFLINE is never tried and so never fails: after five days it is paused all the same (Q-01)."""
+        if self._clock() < self._look_for_absent:
+            return
+        away = [one for one in self.destinations.values() if one.away and not one.paused]
+        reason = "Its platform is OFFLINE and was not heard of for days."
+        for party in await self._store.pause_absent(away, reason) if away else ():
+            if (destination := self.destinations.get(party)) is not None:
+                destination.paused = True
+            self._alarm("destination paused", destination=str(party), reason=reason)
+        self._look_for_absent = self._clock() + ABSENT_SECONDS
 
     async def _catch_up(self) -> None:
         await self._notice_who_is_away()

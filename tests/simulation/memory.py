@@ -64,6 +64,8 @@ class Held:
     failures: int = 0
     failing_since: float | None = None
     next_attempt: float | None = None
+    offline_since: float | None = None
+    """When its platform was last seen; None while it is CONNECTED."""
 
 
 @dataclass
@@ -301,6 +303,14 @@ class MemoryDatabase:
         held.failures, held.next_attempt = failures, now + seconds
         return held.paused
 
+    def pause_absent(self, destinations: Sequence[Destination]) -> list[PartyId]:
+        paused, now = [], self.clock()
+        for held in filter(None, map(self.under_lease, destinations)):
+            if not held.paused and held.offline_since is not None and held.offline_since < now - PAUSE_DAYS * 86_400:
+                held.paused = True
+                paused.append(held.party)
+        return paused
+
     def succeeded(self, destination: Destination) -> None:
         held = self.under_lease(destination)
         if held is not None:
@@ -419,6 +429,9 @@ class MemoryStore:
 
     async def failed(self, destination: Destination, failures: int, seconds: float, reason: str) -> bool:
         return await self._do(lambda: self.database.failed(destination, failures, seconds))
+
+    async def pause_absent(self, destinations: Sequence[Destination], reason: str) -> list[PartyId]:
+        return await self._do(lambda: self.database.pause_absent(destinations))
 
     async def seconds_failing(self, destination: Destination) -> float:
         def effect() -> float:

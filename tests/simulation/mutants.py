@@ -103,6 +103,7 @@ MUTANTS = (
     Mutant("revocations wait their turn", DESTINATIONS, "lane = self.urgent or self.pending", "lane = self.pending or self.urgent"),
     Mutant("a call changes nothing", WORKER, "self._heard.add(platform.id)", "return"),
     Mutant("failing for ever pauses nobody", MEMORY, "held.failing_since < now - PAUSE_DAYS * 86_400", "False"),
+    Mutant("being gone for ever pauses nobody", WORKER, "        await self._pause_absent()\n", ""),
     Mutant("a receiver silences itself for a day", BACKOFF, "min(max(retry_after, QUICK_SECONDS), MOST_RETRY_AFTER_SECONDS)", "max(retry_after, QUICK_SECONDS)"),
     Mutant("poison is tried for ever", BACKOFF, "    if attempts > len(OBJECT_SECONDS):\n        return None\n", "    attempts = min(attempts, len(OBJECT_SECONDS))\n"),
     Mutant("a restored backup goes unnoticed", WORKER, "if not lease.same_cluster and not await", "if False and not await"),

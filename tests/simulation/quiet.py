@@ -104,6 +104,8 @@ class Quiet:
     def set_connection(self, connection: Connection) -> None:
         for party in self.receivers:
             self.directory.connect(party, connection)
+            offline = connection is Connection.OFFLINE
+            self.database.destinations[party].offline_since = self.loop.time() if offline else None
 
     def departures(self) -> list[float]:
         """When each message left, from now on, whether it arrives or not."""

@@ -221,6 +221,32 @@ async def test_after_five_days_of_failure_a_receiver_is_paused_with_an_alarm_unt
 
 @pytest.mark.rule("Q-01")
 @told_in_virtual_time
+@patch("hub.delivery.worker.POLL_SECONDS", 60.0)
+async def test_who_is_offline_for_five_days_is_paused_with_one_alarm_also_when_it_comes_back() -> None:
+    """A partner that refuses connections is OFFLINE after two, and never tried again."""
+    here = Quiet(1, lease_seconds=HOUR)
+    [receiver] = here.all
+    await asyncio.sleep(MINUTE)
+    here.set_connection(Connection.OFFLINE)
+    here.put("L1", told=False)
+    await asyncio.sleep(5 * DAY - HOUR)
+    assert here.alarms == []
+    await asyncio.sleep(2 * DAY)
+    [(at, event)] = here.alarms
+    assert event == "destination paused"
+    assert 5 * DAY < at < 5 * DAY + 2 * HOUR
+    here.set_connection(Connection.CONNECTED)
+    await asyncio.sleep(HOUR)
+    assert receiver.pushes == 0
+    here.database.resume(receiver.party)
+    await asyncio.sleep(HOUR)
+    assert receiver.pushes == 1
+    assert here.judge.missing(here.receivers) == []
+    await here.end()
+
+
+@pytest.mark.rule("Q-01")
+@told_in_virtual_time
 async def test_a_call_of_a_partner_ends_its_back_off_at_once() -> None:
     here = Quiet(1)
     [receiver] = here.all

@@ -88,6 +88,27 @@ async def test_who_is_paused_gets_nothing_until_resumed_and_then_everything(here
 
 
 @pytest.mark.rule("Q-01")
+async def test_who_is_offline_for_five_days_is_paused_with_an_alarm_and_gets_everything_once_resumed(
+    hub_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.delivery.worker.ABSENT_SECONDS", 0.0)
+    async with world(hub_database) as here, here.delivering():
+        await here.set_connection(here.net.emsp, "OFFLINE")
+        body = await here.put()
+        async with here.net.database.transaction() as connection:
+            await connection.execute("UPDATE platform SET last_seen = clock_timestamp() - interval '5 days 1 minute'")
+        await until(lambda: here.net.alarms == ["destination paused"])
+        assert (await destinations(here))[str(EMSP)]["state"] == "PAUSED"
+        await here.set_connection(here.net.emsp, "CONNECTED")
+        await until(lambda: not here.net.delivery.destinations[EMSP].away)
+        assert pushed(here.net.emsp) == []
+        async with here.net.database.transaction() as connection:
+            await overview.resume(connection, str(EMSP))
+        await until(lambda: list(states(here.net.emsp).values()) == [body])
+        assert here.net.alarms == ["destination paused"]
+
+
+@pytest.mark.rule("Q-01")
 async def test_five_days_of_failure_pause_and_alarm_and_resume_forgets_them(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,8 @@ class Setting(Protocol):
 
     async def leaves_and_comes_back(self, party: PartyId) -> None: ...
 
+    async def offline(self, party: PartyId, days: float | None) -> None: ...
+
 
 class InMemory:
     def __init__(self) -> None:
@@ -77,6 +79,9 @@ class InMemory:
     async def leaves_and_comes_back(self, party: PartyId) -> None:
         self.database.leave(party)
         self.database.join(party, uuid4(), START)
+
+    async def offline(self, party: PartyId, days: float | None) -> None:
+        self.database.destinations[party].offline_since = None if days is None else self.now - days * 86_400
 
 
 @dataclass
@@ -124,6 +129,15 @@ class InPostgres:
                 "UPDATE party SET state = $1 WHERE (country_code, party_id) = ($2, $3)", state, *party
             )
             await self.store.beat(ONE)
+
+    async def offline(self, party: PartyId, days: float | None) -> None:
+        await self.admin.execute(
+            "UPDATE platform SET connection = $2, last_seen = clock_timestamp() - coalesce($3::float8, 6) * interval '1 day' "
+            "WHERE platform_id = (SELECT platform_id FROM destination WHERE party = $1)",
+            str(party),
+            "CONNECTED" if days is None else "OFFLINE",
+            days,
+        )
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -324,6 +338,20 @@ async def test_five_days_of_failure_pause(here: Setting) -> None:
     await here.time_passes()
     assert await here.store.failed(mine, 3, 900.0, "gone")
     assert (await here.store.renew([mine]))[EMSP].paused
+
+
+@pytest.mark.rule("Q-01")
+async def test_who_is_offline_for_five_days_is_paused_once_and_only_under_its_lease(here: Setting) -> None:
+    mine = await leased(here)
+    for days in (None, 4.9):
+        await here.offline(EMSP, days)
+        assert await here.store.pause_absent([mine], "gone") == []
+    await here.offline(EMSP, 5.1)
+    assert await here.store.pause_absent([replace(mine, epoch=mine.epoch - 1)], "gone") == []
+    assert not (await here.store.renew([mine]))[EMSP].paused
+    assert await here.store.pause_absent([mine], "gone") == [EMSP]
+    assert (await here.store.renew([mine]))[EMSP].paused
+    assert await here.store.pause_absent([mine], "gone") == []
 
 
 @pytest.mark.rule("Q-08")
