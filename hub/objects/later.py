@@ -12,16 +12,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import structlog
 
-from hub.db.engine import Database, DatabaseAway
+from hub.db.engine import Collided, Database, DatabaseAway
 
 Write = Callable[[Any], Awaitable[None]]
 
 FLUSH_SECONDS = 3.0
 TRIES_AGAIN = 3
-_COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _log = structlog.get_logger("hub.objects")
 
 
@@ -71,9 +69,9 @@ class LaterWrites:
         while self._writes:
             try:
                 await self._make(self._writes[0])
-            except DatabaseAway:
-                return False
             except Exception as error:
+                if isinstance(error, DatabaseAway) and not isinstance(error, Collided):
+                    return False
                 _log.error("write failed", reason=type(error).__name__)
             self._writes.popleft()
         return True
@@ -85,6 +83,6 @@ class LaterWrites:
                 async with self._database.transaction() as connection:
                     await write(connection)
                 return
-            except _COLLISIONS:
+            except Collided:
                 if not left:
                     raise
