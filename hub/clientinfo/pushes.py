@@ -2,11 +2,12 @@
 
 Only to platforms that are CONNECTED and offer the Receiver interface, one PUT an object (H-04, H-17, H-21), no routing headers
 (H-01). What could not be told stays owed as the latest state, and is tried again ever more rarely, and at once when the platform
-is CONNECTED again or reads the list (H-11, H-23). What it refuses is told.
+is CONNECTED again or reads the list (H-11, H-23). What it refuses stays owed too; only 405 says that it wants none.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -16,10 +17,11 @@ from hub.clientinfo import repository
 from hub.clientinfo.status import ClientInfoStatus
 from hub.clientinfo.views import ClientInfoView
 from hub.db.engine import Database, DatabaseAway
+from hub.delivery.outcome import retry_after
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
 from ocpi_modules import envelope, json
-from ocpi_modules.http.client import OcpiClient, OutgoingRequest, join_url, ocpi_headers
+from ocpi_modules.http.client import IncomingAnswer, OcpiClient, OutgoingRequest, join_url, ocpi_headers
 from ocpi_modules.http.failures import SendFailed
 from ocpi_modules.message import Clock
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
@@ -30,6 +32,9 @@ CLAIM = timedelta(seconds=3 * BATCH * PUSH_SECONDS)
 MOST_VIEWERS = 20
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
+NOT_OFFERED = 405
+OF_EVERYTHING = (401, 403, 408, 429)
+"""HTTP statuses of a refusal that has nothing to do with the object."""
 _log = structlog.get_logger(__name__)
 
 
@@ -74,15 +79,21 @@ class Pushes:
         async with self._database.connection() as connection:
             rows = await repository.claim(connection, viewer.id, now, now + CLAIM, BATCH)
         views = [ClientInfoView.of(row) for row in sorted(rows, key=lambda row: row["last_updated"])]
-        told = 0
-        while told < len(views) and await self._put(viewer, views[told]):
-            told += 1
+        told: list[ClientInfoView] = []
+        owed: list[ClientInfoView] = []
+        end = _Put(taken=True)
+        for place, view in enumerate(views):
+            end = await self._put(viewer, view)
+            (told if end.taken else owed).append(view)
+            if end.stops:
+                owed += views[place + 1 :]
+                break
         if told:
-            await self._settle(viewer, views[:told], timedelta(0), taken=True)
-        if told < len(views):
+            await self._settle(viewer, told, timedelta(0), taken=True)
+        if owed:
             pause = min(FIRST_PAUSE * 2 ** min(max(row["attempts"] for row in rows) - 1, 10), LONGEST_PAUSE)
-            await self._settle(viewer, views[told:], pause, taken=False)
-        return bool(views) and told == len(views)
+            await self._settle(viewer, owed, min(max(pause, end.pause), LONGEST_PAUSE), taken=False)
+        return bool(views) and not end.stops
 
     async def _settle(
         self, viewer: Platform, views: Sequence[ClientInfoView], pause: timedelta, *, taken: bool
@@ -91,12 +102,12 @@ class Pushes:
         async with self._database.connection() as connection:
             await repository.settle(connection, viewer.id, states, self._clock() + pause, taken=taken)
 
-    async def _put(self, platform: Platform, view: ClientInfoView) -> bool:
-        """One attempt; whether the platform has it, or does not want it."""
+    async def _put(self, platform: Platform, view: ClientInfoView) -> "_Put":
+        """One attempt."""
         current = self._directory.platform(platform.id)
         url = _url(current) if current else None
         if current is None or url is None or current.token is None:
-            return False
+            return _Put(stops=True)
         headers = ocpi_headers(
             current.token.get_secret_value(),
             request_id=str(uuid4()),
@@ -110,13 +121,31 @@ class Pushes:
         except SendFailed as failure:
             _log.warning("clientinfo_not_pushed", platform=current.name, reason=failure.message)
             self._status.failed(current)
-            return False
+            return _Put(stops=True)
         self._status.answered(current)
-        content = envelope.read(answer.body)
-        if content is not None and content.succeeded:
-            return True
-        _log.warning("clientinfo_refused", platform=current.name, http_status=answer.http_status)
-        return answer.http_status < 500 and (content is not None or answer.http_status >= 400)
+        put = _read(answer)
+        if not put.taken or answer.http_status == NOT_OFFERED:
+            _log.warning("clientinfo_refused", platform=current.name, http_status=answer.http_status)
+        return put
+
+
+@dataclass(frozen=True)
+class _Put:
+    """`taken`: the platform has it, or does not want it. `stops`: the next object would fare no better."""
+
+    taken: bool = False
+    stops: bool = False
+    pause: timedelta = timedelta(0)
+    """How long the platform asks to be left alone."""
+
+
+def _read(answer: IncomingAnswer) -> _Put:
+    """A refusal of an object keeps no other back; one of the hub, or of everything, does."""
+    status, content = answer.http_status, envelope.read(answer.body)
+    if status == NOT_OFFERED or (status < 300 and content is not None and content.succeeded):
+        return _Put(taken=True)
+    of_the_object = (status < 300 and content is not None) or (400 <= status < 500 and status not in OF_EVERYTHING)
+    return _Put(stops=not of_the_object, pause=timedelta(seconds=retry_after(answer) or 0))
 
 
 def _url(platform: Platform) -> str | None:

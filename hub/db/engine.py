@@ -18,6 +18,13 @@ class DatabaseAway(Exception):
     """PostgreSQL is away or too slow: answer 503. If it was raised at the end of a transaction, it may be committed."""
 
 
+class Collided(DatabaseAway):
+    """Two writers were in each other's way (a deadlock, a failed serialization) and this one gave in: nothing of it was done."""
+
+
+_COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
 async def open_pool(
     dsn: str,
     *,
@@ -143,8 +150,10 @@ class _Borrowed:
         self._task.cancel()
 
     def _look_into(self, error: BaseException | None) -> None:
-        """Give up a connection whose state is unknown. Raises DatabaseAway where that is what happened."""
+        """Give up a connection whose state is unknown. Raises DatabaseAway where that is what happened, or Collided."""
         late = self._late and self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError)
+        if isinstance(error, _COLLISIONS):
+            raise Collided(f"Another writer was in the way: {error}") from error
         if not isinstance(error, (*AWAY, *PROTOCOL, asyncio.CancelledError)):
             return
         connection = self._connection

@@ -106,7 +106,7 @@ def classify(received: IncomingAnswer) -> Outcome:
         return Garbled(status, f"The receiver redirected with HTTP {status}, which is not followed.")
     if answer.succeeded and status not in (404, 405):
         return Garbled(status, f"The receiver answered HTTP {status} with the OCPI success code {answer.status_code}.")
-    return Refused(status, received.headers, received.body, answer, _retry_after(received))
+    return Refused(status, received.headers, received.body, answer, retry_after(received))
 
 
 def _usual(body: bytes) -> Answer | None:
@@ -128,14 +128,14 @@ def may_have_arrived(outcome: Outcome) -> bool:
 def _not_ocpi(received: IncomingAnswer) -> Outcome:
     status = received.http_status
     if status in _GATEWAY_FAILURES:
-        return Unreachable(f"The receiver's gateway answered HTTP {status}.", True, _retry_after(received))
+        return Unreachable(f"The receiver's gateway answered HTTP {status}.", True, retry_after(received))
     if 300 <= status < 400:
         return Garbled(status, f"The receiver redirected with HTTP {status}, which is not followed.")
     reason = f"The receiver answered HTTP {status} without an OCPI envelope: {excerpt(received.body)}."
-    return Garbled(status, reason, _retry_after(received))
+    return Garbled(status, reason, retry_after(received))
 
 
-def _retry_after(received: IncomingAnswer) -> float | None:
+def retry_after(received: IncomingAnswer) -> float | None:
     """Only the form in seconds, and only where it is meant so; a date would trust the receiver's clock (Q-06)."""
     value = received.headers.get("retry-after", "").strip()
     asked = received.http_status in (429, 503) and value.isascii() and value.isdecimal() and len(value) < 10

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from hub.db.engine import Database, DatabaseAway
+from hub.db.engine import Collided, Database, DatabaseAway
 from hub.objects import batch_repository, together
 from hub.objects.keep import KeptObjects, Push, Then, is_whole
 from hub.objects.listed_repository import lock_owner
@@ -26,7 +26,7 @@ from ocpi_modules.status import NotAvailable, OcpiError
 
 TRIES = 3
 RETRY_AFTER = {names.RETRY_AFTER: "5"}
-_COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError)
+_COLLISIONS = (Collided, asyncpg.UniqueViolationError)
 _log = structlog.get_logger("hub.objects")
 
 
@@ -216,9 +216,9 @@ class Batches:
                     member = batch[place]
                     if member.then is not None and isinstance(outcome, int):
                         await member.then(connection, member.push.key, outcome)
-        except DatabaseAway:
-            raise
         except Exception as error:
+            if isinstance(error, DatabaseAway) and not isinstance(error, Collided):
+                raise
             _log.warning("batch_not_stored", pushes=len(batch), reason=type(error).__name__)
             return batch
         for place, outcome in outcomes.items():
@@ -233,10 +233,10 @@ class Batches:
             try:
                 async with self._database.transaction() as connection:
                     version = await self._objects.apply(connection, member.push, member.then)
-            except DatabaseAway:
-                raise
             except _COLLISIONS:
                 continue
+            except DatabaseAway:
+                raise
             except Exception as error:
                 member.settle(error)
                 return

@@ -1,10 +1,12 @@
 """Writes that could not be made because PostgreSQL was away, tried again from memory in their order.
 
 Only for what was answered already: a message that reached its receiver is answered whatever happens here. Bounded; what does not
-fit is told to the operator and comes back with the next push of the same object.
+fit is told to the operator and comes back with the next push of the same object. What waits when the
+process ends is tried once more.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -12,10 +14,12 @@ from typing import Any
 
 import structlog
 
-from hub.db.engine import Database, DatabaseAway
+from hub.db.engine import Collided, Database, DatabaseAway
 
 Write = Callable[[Any], Awaitable[None]]
 
+FLUSH_SECONDS = 3.0
+TRIES_AGAIN = 3
 _log = structlog.get_logger("hub.objects")
 
 
@@ -41,23 +45,44 @@ class LaterWrites:
         self._added.set()
 
     async def run(self) -> None:
-        """Work for ever; cancelled at shutdown."""
-        while True:
-            await self._added.wait()
-            if await self.work_off():
-                self._added.clear()
-            else:
-                await asyncio.sleep(self._pause.total_seconds())
+        """Work for ever; cancelled at shutdown, and then `flush` what is left."""
+        try:
+            while True:
+                await self._added.wait()
+                if await self.work_off():
+                    self._added.clear()
+                else:
+                    await asyncio.sleep(self._pause.total_seconds())
+        finally:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is there, as far as PostgreSQL takes it in FLUSH_SECONDS. Never raises for PostgreSQL."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self.work_off()
+        if self._writes:
+            _log.error("writes dropped", waiting=len(self._writes))
 
     async def work_off(self) -> bool:
         """Make the writes that wait; False when PostgreSQL is still away."""
         while self._writes:
             try:
-                async with self._database.transaction() as connection:
-                    await self._writes[0](connection)
-            except DatabaseAway:
-                return False
+                await self._make(self._writes[0])
             except Exception as error:
+                if isinstance(error, DatabaseAway) and not isinstance(error, Collided):
+                    return False
                 _log.error("write failed", reason=type(error).__name__)
             self._writes.popleft()
         return True
+
+    async def _make(self, write: Write) -> None:
+        """Writers in each other's way try again (F-11). Raises DatabaseAway, and what the write raises."""
+        for left in range(TRIES_AGAIN, -1, -1):
+            try:
+                async with self._database.transaction() as connection:
+                    await write(connection)
+                return
+            except Collided:
+                if not left:
+                    raise

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import structlog
 
 from hub.db.engine import Database, DatabaseAway
@@ -33,7 +32,6 @@ PLAN_SECONDS = 60.0
 OLDEST = timedelta(days=1)
 """A run that was left this long ago begins anew."""
 
-_COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _log = structlog.get_logger("hub.pulls")
 
 
@@ -202,7 +200,7 @@ class PullWorker:
             await self._crawl.go_on(run)
         except LeaseLost:
             return
-        except (DatabaseAway, *_COLLISIONS) as error:
+        except DatabaseAway as error:
             _log.warning("pull_interrupted", party=str(run.party), module=str(run.module), reason=str(error))
             return  # it goes on when the lease is over
         except Exception:

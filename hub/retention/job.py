@@ -20,7 +20,7 @@ import asyncpg
 import structlog
 
 from hub.clearing import repository as clearing
-from hub.db.engine import Database, DatabaseAway
+from hub.db.engine import Collided, Database, DatabaseAway
 from hub.objects import repository as objects
 from hub.retention import repository
 from hub.routing import repository as routing
@@ -152,6 +152,6 @@ class Retention:
             async with self._database.transaction(seconds) as connection:
                 await repository.never_wait_for_locks(connection, LOCK_MILLISECONDS)
                 return await step(connection)
-        except asyncpg.PostgresError as error:
+        except (asyncpg.PostgresError, Collided) as error:
             _log.warning("retention tries again later", reason=str(error))
             return None

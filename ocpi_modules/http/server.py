@@ -5,6 +5,7 @@ This is the one place where an OcpiError becomes an HTTP answer. Every answer is
 ids of its request (X-85, X-86, X-92). Bodies are read up to a limit but parsed by the handler only, after authentication.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import lru_cache
@@ -18,7 +19,7 @@ from ocpi_modules.http import parsing
 from ocpi_modules.http.paths import PREFIX, Match, Paths, details_url, endpoint_url, endpoint_urls, versions_url
 from ocpi_modules.message import Clock, Handler, OcpiRequest, OcpiResponse
 from ocpi_modules.spec import Kind, ModuleID, ModuleSpec
-from ocpi_modules.status import BodyTooLarge, InvalidParameters, OcpiError, ServerError
+from ocpi_modules.status import BodyTooLarge, InvalidParameters, NotAvailable, OcpiError, ServerError
 
 __all__ = ["OcpiEdge", "details_url", "endpoint_url", "endpoint_urls", "versions_url"]
 
@@ -30,6 +31,8 @@ OnCrash = Callable[[OcpiRequest | None, Exception], None]
 """Called with the request (None when it could not be read) and what went wrong. The caller is told nothing of it."""
 
 MEGABYTE = 1024 * 1024
+STOPPING = "Stopping now: this was not answered in time and may have been done or not; send it again."
+"""To whom the time to finish was not enough (Q-02, F-05). What was forwarded already cannot be taken back."""
 _BAD_VALUE = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -76,11 +79,14 @@ class OcpiEdge:
             headers = _headers(response, request.request_id, request.correlation_id)
         except ClientGone:
             return
+        except asyncio.CancelledError:
+            response = envelope.refusal(NotAvailable(STOPPING, headers={names.RETRY_AFTER: "5"}), now=self._clock())
+            await _send(send, response, _headers(response, *_ids(request, scope["headers"])))
+            raise
         except Exception as error:
             response = self._refused(request, error)
             headers = _headers(response, *_ids(request, scope["headers"]))
-        await send({"type": "http.response.start", "status": response.http_status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+        await _send(send, response, headers)
 
     def _refused(self, request: OcpiRequest | None, error: Exception) -> OcpiResponse:
         if isinstance(error, OcpiError) and not _BAD_VALUE.search("".join(error.headers.values())):
@@ -145,6 +151,11 @@ async def read_body(receive: Receive, limit: int, content_length: str = "") -> b
         parts.append(part)
         more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _send(send: Send, response: OcpiResponse, headers: list[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": response.http_status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _raw_path(scope: Scope) -> str:

@@ -259,16 +259,60 @@ async def test_a_push_that_failed_is_made_again_when_the_platform_reads_the_list
 
 
 @pytest.mark.rule("H-11")
-async def test_a_refused_push_is_not_made_again(hub: SmallHub) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Scripted(http_status=401, status_code=2000),
+        Scripted(http_status=404, raw=b"Not Found"),
+        Scripted(http_status=404, status_code=1000),
+        Scripted(http_status=429, raw=b"slow down"),
+        Scripted(status_code=2001),
+        Scripted(status_code=3000),
+    ],
+)
+async def test_a_push_that_was_refused_is_made_again_until_it_is_taken(hub: SmallHub, refusal: Scripted) -> None:
+    """Nobody believes an old state for ever."""
     async with Party.running(CPO) as cpo, Party.running(EMSP) as emsp:
-        cpo.script("PUT", "hubclientinfo", Scripted(status_code=2001))
+        cpo.script("PUT", "hubclientinfo", refusal, Scripted())
         await join(hub, cpo)
         await join(hub, emsp)
         async with announcing(hub):
             await cpo.wait_for("PUT", "hubclientinfo")
-            await emsp.wait_for("PUT", "hubclientinfo")
+            await settled(hub, cpo, put_off=True)
+            hub.clock.ahead += 2 * MINUTE
+            assert len(set(told(await cpo.wait_for("PUT", "hubclientinfo", 2)))) == 1
+            await settled(hub, cpo, put_off=False)
+
+
+@pytest.mark.rule("H-11")
+async def test_who_answers_405_is_not_told_again(hub: SmallHub) -> None:
+    async with Party.running(CPO) as cpo, Party.running(EMSP) as emsp:
+        cpo.script("PUT", "hubclientinfo", Scripted(http_status=405, raw=b"Method Not Allowed"))
+        await join(hub, cpo)
+        await join(hub, emsp)
+        async with announcing(hub):
+            await cpo.wait_for("PUT", "hubclientinfo")
             await settled(hub, cpo, put_off=False)
             assert len(cpo.received("PUT", "hubclientinfo")) == 1
+
+
+async def test_an_object_that_is_refused_keeps_none_of_the_others_back(hub: SmallHub) -> None:
+    async with Party.running(CPO) as cpo, Party.running(EMSP) as emsp, Party.running(OTHER) as other:
+        cpo.script("PUT", "hubclientinfo", Scripted(status_code=2001), Scripted())
+        for party in (cpo, emsp, other):
+            await join(hub, party)
+        async with announcing(hub):
+            assert {name for name, _ in told(await cpo.wait_for("PUT", "hubclientinfo", 2))} == {"EMA", "EMB"}
+
+
+async def test_who_asks_for_time_is_left_alone_so_long(hub: SmallHub) -> None:
+    async with Party.running(CPO) as cpo, Party.running(EMSP) as emsp:
+        cpo.script("PUT", "hubclientinfo", Scripted(http_status=429, raw=b"", headers={"Retry-After": "600"}))
+        await join(hub, cpo)
+        await join(hub, emsp)
+        async with announcing(hub):
+            await cpo.wait_for("PUT", "hubclientinfo")
+            await settled(hub, cpo, put_off=True, after=9 * MINUTE)
 
 
 async def test_a_platform_that_comes_to_offer_the_interface_is_told_everything(hub: SmallHub) -> None:
@@ -285,11 +329,11 @@ async def test_a_platform_that_comes_to_offer_the_interface_is_told_everything(h
             assert told(await emsp.wait_for("PUT", "hubclientinfo")) == [("CPO", "CONNECTED")]
 
 
-async def settled(hub: SmallHub, party: Party, *, put_off: bool) -> None:
-    """Wait until what the hub pushed to this party is told, or put off."""
+async def settled(hub: SmallHub, party: Party, *, put_off: bool, after: timedelta = MINUTE / 2) -> None:
+    """Wait until what the hub pushed to this party is told, or put off by a little more than `after`."""
     platform = hub.directory.known_platform_of(party.id)
     assert platform is not None
-    soon, late = hub.clock() + timedelta(seconds=30), hub.clock() + 2 * MINUTE
+    soon, late = hub.clock() + after, hub.clock() + after + 2 * MINUTE
     async with asyncio.timeout(5), hub.database.connection() as connection:
         while not await connection.fetchval(
             "SELECT bool_and(CASE WHEN $2 THEN push_after BETWEEN $3 AND $4 ELSE pushed_at IS NOT NULL END) "

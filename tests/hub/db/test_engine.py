@@ -12,14 +12,14 @@ import pytest
 
 from hub.db import at_hand, postmaster
 from hub.db.embedded import EmbeddedPostgres, open_embedded
-from hub.db.engine import Database, DatabaseAway, open_pool
+from hub.db.engine import Collided, Database, DatabaseAway, open_pool
 from tests.support.postgres import FAST, FreshDatabase
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A server that these tests may stop, freeze and crash; it keeps what it acknowledged."""
-    durable = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+    durable = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "deadlock_timeout": "10ms"}
     with open_embedded(tmp_path_factory.mktemp("frail"), {**FAST, **durable}) as frail:
         frail.ensure_database("hub", member_of="ocpi_hub_app")
         yield frail
@@ -346,3 +346,35 @@ async def test_a_server_that_tells_nobody_its_timeline_can_be_used(hub_database:
     async with database.connection() as one, database.connection() as other:
         assert [await connection.fetchval("SELECT 1") for connection in (one, other)] == [1, 1]
     await database.close()
+
+
+@pytest.mark.rule("F-11")
+async def test_of_two_that_wait_for_each_other_one_is_told_to_come_again(database: Database) -> None:
+    """As if PostgreSQL was away: whoever calls answers 503 with Retry-After. The connection stays good."""
+    for number in (1, 2):
+        await keep(database, number)
+    both = asyncio.Barrier(2)
+
+    async def take(*numbers: int) -> None:
+        async with database.transaction() as connection:
+            for number in numbers:
+                await connection.execute("UPDATE kept SET number = number WHERE number = $1", number)
+                if number == numbers[0]:
+                    await both.wait()
+
+    ends = await asyncio.gather(take(1, 2), take(2, 1), return_exceptions=True)
+    assert [type(end) for end in ends if end is not None] == [Collided]
+    assert isinstance(next(end for end in ends if end is not None), DatabaseAway)
+    assert await kept(database) == {1, 2}
+
+
+@pytest.mark.rule("F-11")
+@pytest.mark.parametrize("alone", [True, False], ids=["a statement", "a transaction"])
+async def test_who_comes_too_late_to_a_row_is_told_to_come_again(database: Database, alone: bool) -> None:
+    await keep(database, 1)
+    with pytest.raises(Collided, match="could not serialize"):
+        async with database.connection() if alone else database.transaction() as connection:
+            await connection.execute(
+                "DO $$ BEGIN RAISE serialization_failure USING MESSAGE = 'could not serialize access'; END $$"
+            )
+    assert await ask(database) == 1

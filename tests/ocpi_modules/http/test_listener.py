@@ -10,7 +10,9 @@ import pytest
 from ocpi_modules import envelope
 from ocpi_modules.http.guarded_protocol import Limits
 from ocpi_modules.http.listener import Listener, bind, plain_bind, running, shared_sockets
-from tests.ocpi_modules.http.conftest import NOW, Recorder, Serving, wrapped
+from ocpi_modules.http.server import STOPPING, OcpiEdge
+from ocpi_modules.message import OcpiRequest, OcpiResponse
+from tests.ocpi_modules.http.conftest import MODULES, NOW, Recorder, Serving, wrapped
 from tests.support.raw_http import RawConnection, connected
 
 QUICK = Limits(
@@ -298,6 +300,46 @@ async def test_stopping_answers_what_is_under_way() -> None:
             go_on.set()
             assert (await raw.answer())[2] == b"wrapped /x"
         await serving
+
+
+@pytest.mark.rule("F-05", "Q-02")
+async def test_what_is_not_done_when_the_time_is_up_is_answered_503_in_an_envelope() -> None:
+    """As far as somebody still listens and no answer has begun."""
+    stuck = Stuck()
+    listener = Listener(OcpiEdge(wrapped, stuck, MODULES, lambda: NOW), graceful_seconds=1)
+    serving = asyncio.create_task(listener.serve())
+    async with asyncio.timeout(10):
+        while not listener.started:
+            await asyncio.sleep(0.01)
+        async with connected(listener.port) as raw:
+            async with connected(listener.port) as gone:
+                for connection in (raw, gone):
+                    await connection.send(POST + b"Content-Length: 2\r\nX-Request-ID: r-1\r\n\r\n{}")
+                while stuck.asked < 2:
+                    await asyncio.sleep(0.01)
+            listener.stop()
+            status, headers, body = await raw.answer()
+            assert (status, headers["retry-after"], headers["x-request-id"]) == (503, "5", "r-1")
+            content = json.loads(body)
+            assert (content["status_code"], content["status_message"]) == (3000, STOPPING)
+            assert await raw.rest() == b""
+        await serving
+    assert stuck.ended == 2
+
+
+class Stuck:
+    """A handler that never answers; `ended` by being cancelled."""
+
+    def __init__(self) -> None:
+        self.asked = self.ended = 0
+
+    async def handle(self, request: OcpiRequest) -> OcpiResponse:
+        self.asked += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended += 1
+        raise AssertionError
 
 
 async def test_a_taken_port_is_an_error_and_not_an_exit(serving: Serving) -> None:
