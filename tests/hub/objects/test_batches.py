@@ -118,6 +118,20 @@ async def test_what_came_while_a_batch_was_committed_is_the_next_one(database: D
     assert await store.rows(transactions + "2") == [(1, 9)]
 
 
+@pytest.mark.rule("F-11")
+async def test_a_batch_that_met_a_deadlock_is_stored_in_another_try(database: Database) -> None:
+    store, left = Store(database), [2]
+
+    async def collide(*_: Any) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+
+    pushes = [store.batches.store(put(f"L{n}"), collide) for n in range(3)]
+    assert await asyncio.gather(*pushes, return_exceptions=True) == [1, 1, 1]
+    assert (await store.versions(), left) == ({f"L{n}": [1] for n in range(3)}, [0])
+
+
 @pytest.mark.parametrize("at_once", [1, 2])
 async def test_who_pushes_again_as_soon_as_he_is_answered_is_not_forgotten(database: Database, at_once: int) -> None:
     store = Store(database, at_once=at_once)
