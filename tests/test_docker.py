@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from cpo_adapter.settings import Settings as AdapterSettings
+from hub.serve import DRAIN_SECONDS
 from hub.settings import Settings as HubSettings
 
 DOCKER = Path(__file__).parent.parent / "docker"
@@ -51,6 +52,7 @@ def test_what_serves_comes_back_by_itself_and_no_log_grows_without_end() -> None
     for name, service in compose()["services"].items():
         assert service["restart"] == ("on-failure" if name.endswith("-migrate") else "unless-stopped"), name
         assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
+        assert name.endswith("-migrate") or int(service["stop_grace_period"].removesuffix("s")) > DRAIN_SECONDS
 
 
 def test_targets_commands_and_users() -> None:

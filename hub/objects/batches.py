@@ -211,6 +211,8 @@ class Batches:
         """What this did not store; the whole batch where one of it spoiled it. Raises DatabaseAway."""
         try:
             async with opened() as connection:
+                if any(member.given_up for member in batch):  # while a connection was waited for
+                    return batch
                 outcomes = await write(connection)
                 for place, outcome in outcomes.items():
                     member = batch[place]
@@ -232,6 +234,8 @@ class Batches:
                 return
             try:
                 async with self._database.transaction() as connection:
+                    if member.given_up:
+                        return
                     version = await self._objects.apply(connection, member.push, member.then)
             except _COLLISIONS:
                 continue
