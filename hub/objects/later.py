@@ -6,7 +6,6 @@ process ends is tried once more.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -58,9 +57,11 @@ class LaterWrites:
 
     async def flush(self) -> None:
         """Write what is there, as far as PostgreSQL takes it in FLUSH_SECONDS. Never raises for PostgreSQL."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await self.work_off()
+        work = asyncio.create_task(
+            self.work_off()
+        )  # asyncio.timeout of 3.11.2 does not end in a task that was cancelled
+        await asyncio.wait([work], timeout=FLUSH_SECONDS)
+        work.cancel()
         if self._writes:
             _log.error("writes dropped", waiting=len(self._writes))
 

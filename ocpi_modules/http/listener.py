@@ -96,6 +96,9 @@ class Listener:
             await self._server.serve(sockets=sockets)
         except SystemExit:
             raise RuntimeError("The application did not start; its log says why.") from None
+        finally:
+            for connection in list(self._server.server_state.connections):
+                connection.transport.abort()  # nobody answers on it any more, and the process may go on
 
     def stop(self, graceful_seconds: int | None = None) -> None:
         """Take no more connections, finish, in this time if it is given, and return from `serve`."""

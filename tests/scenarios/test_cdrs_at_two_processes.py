@@ -113,6 +113,8 @@ async def test_at_once_both_hear_a_refusal_and_of_two_contents_or_two_credits_on
     assert any(hub.says("cdr credited twice") for hub in two.hubs)
     assert sorted(two.arrived().values()) == [1, 1, 1]
     same = credit("NO-C", "NO")
+    assert codes(await two.at_once(same, same)) == [2001, 2001]
+    assert codes(await two.at_once(cdr("NO"), cdr("NO"))) == [1000, 1000]
     assert codes(await two.at_once(same, same)) == [1000, 1000]
     assert two.arrived()["NO-C"] == 1
 
