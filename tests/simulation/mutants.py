@@ -130,8 +130,8 @@ MUTANTS = (
     Mutant(
         "answers before the commit of their batch",
         BATCHES,
-        "        try:\n            async with opened() as connection:\n                outcomes",
-        COMMITTED_LATER + "        try:\n            async with Early() as connection:\n                outcomes",
+        "        try:\n            async with opened() as connection:\n                if any",
+        COMMITTED_LATER + "        try:\n            async with Early() as connection:\n                if any",
     ),
     Mutant(
         "a CDR acknowledged before the commit",
