@@ -149,11 +149,12 @@ async def _listen(
     finally:
         for task in (announcing, *waiting):
             task.cancel()
-        if any(task.done() for task in serving) or not hub.database.moved.is_set():
+        ends = stopping.is_set() or any(task.done() for task in serving) or not hub.database.moved.is_set()
+        if ends:
             stopping.set()
             sockets.close()
         for listener in listeners:
-            listener.stop(None if stopping.is_set() else HANDOVER_SECONDS)
+            listener.stop(None if ends else HANDOVER_SECONDS)
     await asyncio.gather(*serving)
 
 

@@ -227,7 +227,7 @@ def _named(platform: Platform | None) -> tuple[str, str]:
 
 
 def _told_another(platform: Platform | None, told: str, public_url: str) -> Finding:
-    name = platform.name if platform else "A platform"
+    name, _ = _named(platform)
     return Finding(
         "problem",
         f"{name} still knows this hub as {told}, not as {public_url}.",

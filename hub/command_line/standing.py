@@ -47,8 +47,7 @@ def platform_approve(
     async def approve(settings: "Settings", database: "Database", platform_id: UUID) -> None:
         from hub.registration import invitations
 
-        if any(named == settings.hub_party for _, named in wanted):
-            raise CommandFailed(f"{settings.hub_party} is the hub itself.")
+        invitations.refuse_impossible(wanted, settings.hub_party)
         async with database.transaction() as connection:
             await invitations.approve(connection, platform_id, wanted, now)
 

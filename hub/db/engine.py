@@ -60,6 +60,11 @@ async def open_pool(
         raise DatabaseAway(f"PostgreSQL cannot be reached: {error or type(error).__name__}") from error
 
 
+async def allow_long_statements(connection: Any, seconds: float) -> None:
+    """For the rest of the transaction, instead of what `open_pool` sets."""
+    await connection.execute("SELECT set_config('statement_timeout', $1, true)", str(int(seconds * 1000)))
+
+
 class Database:
     """The one way to PostgreSQL for repositories' callers. After an outage it goes on by itself with new connections.
 

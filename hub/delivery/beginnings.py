@@ -10,7 +10,7 @@ import asyncio
 import structlog
 
 from hub.agreements import repository as agreements
-from hub.db.engine import Database, DatabaseAway
+from hub.db.engine import Database, DatabaseAway, allow_long_statements
 from hub.delivery import repository
 
 LOOK_SECONDS = 1.0
@@ -45,7 +45,7 @@ class Beginnings:
             pair = await agreements.take_beginning(connection, self._known_seconds)
             if pair is None:
                 return False
-            await repository.allow_long_statements(connection, DEADLINE_SECONDS)
+            await allow_long_statements(connection, DEADLINE_SECONDS)
             for party, owner in (pair, pair[::-1]):
                 await repository.owe_all_of(connection, party, owner, REASON, DEADLINE_SECONDS)
         _log.info("agreement_began", one=pair[0], other=pair[1])

@@ -266,11 +266,6 @@ async def owe_missed(connection: Any, party: str, key: ObjectKey, version: int, 
     )
 
 
-async def allow_long_statements(connection: Any, seconds: float) -> None:
-    """For the rest of the transaction."""
-    await connection.execute("SELECT set_config('statement_timeout', $1, true)", str(int(seconds * 1000)))
-
-
 async def owe_all_of(connection: Any, party: str, owner: str, reason: str, seconds: float) -> None:
     """Note what `owner` pushed to everybody and an agreement lets through to `party`, tombstones too; tokens are due first.
 
@@ -281,7 +276,7 @@ async def owe_all_of(connection: Any, party: str, owner: str, reason: str, secon
         "(party, owner, module, key_folded, audience, version, attempts, next_attempt_at, last_error) "
         "SELECT destination.party, kept.owner, kept.module, kept.key_folded, kept.audience, kept.version, 0, "
         "clock_timestamp() - CASE kept.module WHEN 'tokens' THEN interval '1 hour' ELSE interval '0' END, $3 "
-        "FROM destination JOIN agreement ON (least(cpo, emsp), greatest(cpo, emsp)) = (least($1, $2), greatest($1, $2)) "
+        "FROM destination JOIN agreement ON (cpo, emsp) IN (($1, $2), ($2, $1)) "
         "JOIN kept_object AS kept ON kept.owner = $2 AND kept.audience = '*' "
         "AND (agreement.modules = '{}' OR kept.module = ANY(agreement.modules)) WHERE destination.party = $1 "
         "ON CONFLICT (party, owner, module, key_folded, audience) DO UPDATE SET version = excluded.version, attempts = 0, "

@@ -1,8 +1,8 @@
 """Writes that could not be made because PostgreSQL was away, tried again from memory in their order.
 
 Only for what was answered already: a message that reached its receiver is answered whatever happens here. Bounded; what does not
-fit is told to the operator and comes back with the next push of the same object. What waits when the
-process ends is tried once more.
+fit is told to the operator and comes back with the next push of the same object. What waits when the process ends is tried once
+more.
 """
 
 import asyncio
@@ -57,9 +57,8 @@ class LaterWrites:
 
     async def flush(self) -> None:
         """Write what is there, as far as PostgreSQL takes it in FLUSH_SECONDS. Never raises for PostgreSQL."""
-        work = asyncio.create_task(
-            self.work_off()
-        )  # asyncio.timeout of 3.11.2 does not end in a task that was cancelled
+        # In a task that was cancelled asyncio.timeout of 3.11.2 raises no TimeoutError.
+        work = asyncio.create_task(self.work_off())
         await asyncio.wait([work], timeout=FLUSH_SECONDS)
         work.cancel()
         if self._writes:

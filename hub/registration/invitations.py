@@ -56,7 +56,7 @@ async def plan_platform(
     Raises InvitationRefused when they belong to a registered platform, to several, or to the hub.
     """
     wanted = [(role, PartyId.of(*party)) for role, party in parties]
-    _refuse_impossible(wanted, hub_party)
+    refuse_impossible(wanted, hub_party)
     ids = list(dict.fromkeys((party.country_code, party.party_id) for _, party in wanted))
     owners = await repository.claim_owners(connection, ids)
     for owner in owners:
@@ -85,7 +85,8 @@ async def approve(connection: Any, platform_id: UUID, parties: Sequence[tuple[Ro
     await repository.touch(connection, platform_id)
 
 
-def _refuse_impossible(parties: Sequence[tuple[Role, PartyId]], hub_party: PartyId) -> None:
+def refuse_impossible(parties: Sequence[tuple[Role, PartyId]], hub_party: PartyId) -> None:
+    """Raises InvitationRefused for roles nobody can be given."""
     if not parties:
         raise InvitationRefused("Name at least one party, for example CPO:NL/ABC.")
     if any(party == hub_party for _, party in parties):

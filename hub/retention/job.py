@@ -20,7 +20,7 @@ import asyncpg
 import structlog
 
 from hub.clearing import repository as clearing
-from hub.db.engine import Collided, Database, DatabaseAway
+from hub.db.engine import Collided, Database, DatabaseAway, allow_long_statements
 from hub.objects import repository as objects
 from hub.retention import repository
 from hub.routing import repository as routing
@@ -132,7 +132,7 @@ class Retention:
 
     async def _drop(self, table: str, before: datetime) -> bool:
         async def drop(connection: Any) -> int:
-            await repository.allow_long_statements(connection, STEP_SECONDS)
+            await allow_long_statements(connection, STEP_SECONDS)
             name = await repository.drop_oldest_partition(connection, table, before, STEP_SECONDS)
             if name is not None:
                 _log.info("partition dropped", partition=name)

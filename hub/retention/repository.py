@@ -43,11 +43,6 @@ async def end(connection: Any, name: str, worker: UUID, seconds: float, *, done:
     )
 
 
-async def allow_long_statements(connection: Any, seconds: float) -> None:
-    """For the rest of the transaction."""
-    await connection.execute("SELECT set_config('statement_timeout', $1, true)", str(int(seconds * 1000)))
-
-
 async def never_wait_for_locks(connection: Any, milliseconds: int) -> None:
     """For the rest of the transaction: LockNotAvailableError instead; who waits for a table keeps all others waiting."""
     await connection.execute("SELECT set_config('lock_timeout', $1, true)", str(milliseconds))

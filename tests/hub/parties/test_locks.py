@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -51,7 +52,7 @@ async def ended(hub: SmallHub, party: Party) -> None:
     await hub.registration.unregister_platform(platform_id(hub))
 
 
-def platform_id(hub: SmallHub) -> Any:
+def platform_id(hub: SmallHub) -> UUID:
     platform = hub.directory.known_platform_of(ABC)
     assert platform is not None
     return platform.id
@@ -61,6 +62,18 @@ async def somebody_waits(connection: Any) -> None:
     async with asyncio.timeout(10):
         while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
+
+
+async def follows(hub: SmallHub, own: UUID, other: Coroutine[Any, Any, Any]) -> None:
+    """A change of the platform `own` that is under way when the other begins; both end well."""
+    async with hub.database.transaction() as connection:
+        await repository.lock_platform(connection, own)
+        waits = asyncio.create_task(other)
+        await somebody_waits(connection)
+        await repository.drop_tokens(connection, own)
+        await repository.touch(connection, own)
+        await announced.announce(connection, own, hub.clock())
+    await waits
 
 
 @pytest.mark.parametrize("other", [touched, announced_to_all, used_first, discarded, ended])
@@ -74,28 +87,14 @@ async def test_a_change_and_another_of_one_platform_follow_each_other(
         hub.clock.ahead = LEAST_ANNOUNCED
         async with hub.database.transaction() as connection:
             await repository.set_connection(connection, own, Connection.OFFLINE)
-        async with hub.database.transaction() as connection:
-            await repository.lock_platform(connection, own)
-            waits = asyncio.create_task(other(hub, party))
-            await somebody_waits(connection)
-            await repository.drop_tokens(connection, own)
-            await repository.touch(connection, own)
-            await announced.announce(connection, own, hub.clock())
-        await waits
+        await follows(hub, own, other(hub, party))
 
 
 async def test_an_invitation_and_a_change_follow_each_other(hub: SmallHub) -> None:
     await hub.invite(CPO)
     await hub.directory.refresh()
     own = platform_id(hub)
-    async with hub.database.transaction() as connection:
-        await repository.lock_platform(connection, own)
-        waits = asyncio.create_task(hub.invite(CPO))
-        await somebody_waits(connection)
-        await repository.drop_tokens(connection, own)
-        await repository.touch(connection, own)
-        await announced.announce(connection, own, hub.clock())
-    await waits
+    await follows(hub, own, hub.invite(CPO))
 
 
 async def test_two_new_tokens_of_one_platform_follow_each_other(hub: SmallHub) -> None:
