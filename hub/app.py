@@ -30,6 +30,7 @@ from hub.delivery.missed import MissedSessions
 from hub.delivery.send import DoorOut
 from hub.delivery.store import PostgresStore
 from hub.delivery.traced import TracedDoor
+from hub.delivery.wakeups import Wakeups
 from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
 from hub.objects.batches import Batches
@@ -164,9 +165,14 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     crawl = Crawl(database=database, directory=directory, door=door, storing=Storing(database, objects), clock=clock)
     pulls = PullWorker(database=database, directory=directory, crawl=crawl, clock=clock)
 
+    redis = settings.redis_url
+    wakeups = Wakeups(redis.get_secret_value(), settings.hub_party, delivery.wake) if redis else None
+
     def told(fresh: Fresh) -> None:
         delivery.told(fresh)
         pulls.told(fresh)
+        if wakeups is not None:
+            wakeups.hint()
 
     broadcast_push = BroadcastPushRoute(hub_party=settings.hub_party, batches=batches, clock=clock, told=told)
     journal = CdrJournal(
@@ -249,6 +255,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "later writes": later.run,
             "notes": notes.run,
             "delivery": delivery.run,
+            **({"wake-ups": wakeups.run} if wakeups is not None else {}),
             **({} if policy.open else {"beginnings": Beginnings(database).run}),
             "traces": writer.run,
             "retention": retention.run,
@@ -267,8 +274,8 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         dropped = [f"{writer.dropped} traces were dropped."] if writer.dropped else []
         if lines := telemetry.dropped_lines():
             dropped.append(f"{lines} lines of the log could not be written; is there room where it goes?")
-        suspicion = status.suspicion.finding()
-        return dropped + ([suspicion] if suspicion else [])
+        findings = (status.suspicion.finding(), wakeups.finding if wakeups is not None else None)
+        return dropped + [finding for finding in findings if finding]
 
     admin = _admin_app(database, background, watchdog, warnings)
     return Hub(database, directory, registration, book, background, ocpi, admin)

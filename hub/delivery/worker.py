@@ -99,6 +99,10 @@ class DeliveryWorker:
         """A platform called: what it is owed may be tried at once (Q-01)."""
         self._heard.add(platform.id)
 
+    def wake(self) -> None:
+        """Another process stored something: look into the log now."""
+        self._more_to_read.set()
+
     # The loops
 
     async def run(self) -> None:

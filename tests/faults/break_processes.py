@@ -1,15 +1,20 @@
 """Faults of the hub's own processes: killed, stopped, ended, out of memory, their log full, their clock wrong."""
 
 import asyncio
+import contextlib
 import random
 import resource
 import signal
 import time
+from collections.abc import Iterator
 
+from hub.delivery.wakeups import channel
 from ocpi_modules import envelope, headers, json
+from tests.faults.break_database import CannotBeDone
 from tests.faults.hub import KeptHub
-from tests.faults.world import CPO, EMSP, World, eventually
+from tests.faults.world import CPO, EMSP, HUB, World, eventually
 from tests.support import objects
+from tests.support.redis_server import NoRedis, RedisServer, redis_server
 
 MEBIBYTE = 1 << 20
 HOUR, DAY = 3600, 86_400
@@ -138,15 +143,47 @@ async def clock_jumps(world: World, times: int) -> None:
     await asyncio.sleep(1)
 
 
-async def no_redis(world: World, times: int) -> None:
-    """F-14, Q-05: nothing of the hub uses Redis yet. An address of one that is away, or hangs, is never even called."""
-    listening = await asyncio.start_server(lambda *_: called.append(1), "127.0.0.1", 0)
-    called: list[int] = []
-    async with listening:
-        port = listening.sockets[0].getsockname()[1]
-        for hub, address in zip(world.hubs, (port, 1), strict=True):
-            hub.environ["HUB_REDIS_URL"] = f"redis://127.0.0.1:{address}/0"
-            hub.tell(signal.SIGTERM)
-            await world.restart(hub)
-        await asyncio.sleep(times)
-    assert not called, "something uses Redis: F-14 needs a real one that is killed, flushed and stopped"
+async def redis_breaks(world: World, times: int) -> None:
+    """F-14, Q-05: Redis, over which hubs tell each other that they stored something, is absent, flushed, frozen, killed."""
+    with _redis() as server:
+        for hub in world.hubs:
+            hub.environ["HUB_REDIS_URL"] = server.url
+            await _again(world, hub)
+        await world.service(5)
+        await server.start()
+        for _ in range(times):
+            await _listen(server, len(world.hubs))
+            async with server.client() as client:
+                await client.flushall()
+            server.tell(signal.SIGSTOP)
+            await asyncio.sleep(2)
+            await world.service(5)
+            server.tell(signal.SIGCONT)
+            server.stop()
+            await world.service(5)
+            await server.start()
+        await _listen(server, len(world.hubs))
+        for hub in world.hubs:
+            del hub.environ["HUB_REDIS_URL"]
+            await _again(world, hub)
+
+
+@contextlib.contextmanager
+def _redis() -> Iterator[RedisServer]:
+    try:
+        with redis_server() as server:
+            yield server
+    except NoRedis as reason:
+        raise CannotBeDone(str(reason)) from reason
+
+
+async def _listen(server: RedisServer, hubs: int) -> None:
+    """Until so many processes listen for what the others store."""
+    async with server.client() as client, asyncio.timeout(20):
+        while [number for _, number in await client.pubsub_numsub(channel(HUB))] != [hubs]:
+            await asyncio.sleep(0.1)
+
+
+async def _again(world: World, hub: KeptHub) -> None:
+    hub.tell(signal.SIGTERM)
+    await world.restart(hub)

@@ -54,7 +54,8 @@ MATRIX: dict[str, Place] = {
         "log full", also=("tests/hub/test_telemetry.py::test_a_line_that_cannot_be_written_is_dropped_and_counted",)
     ),
     "F-14": _by(
-        "no redis", remark="holds emptily: nothing of the hub uses Redis; the scenario shows that nobody calls it"
+        "redis breaks",
+        also=("tests/hub/delivery/test_wakeups.py::test_a_redis_that_was_killed_flushed_or_frozen_is_made_up_with",),
     ),
     "F-15": _by("network faults"),
     "F-16": _by("network faults", also=(f"{_CLIENT}test_a_blackhole_is_given_up_after_the_connect_timeout",)),

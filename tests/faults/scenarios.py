@@ -83,7 +83,7 @@ SCENARIOS: dict[str, Scenario] = {
     "out of memory": Scenario("F-06 F-31", processes.out_of_memory, 2),
     "log full": Scenario("F-13", processes.log_full, 2),
     "clock jumps": Scenario("F-48 Q-06", processes.clock_jumps, 6),
-    "no redis": Scenario("F-14 Q-05", processes.no_redis, 1),
+    "redis breaks": Scenario("F-14 Q-05", processes.redis_breaks, 3),
     "database crashes": Scenario("F-07 Q-04", database.database_crashes, 10),
     "database fails over": Scenario("F-07 Q-04", database.database_fails_over, 5),
     "database freezes": Scenario("F-08", database.database_freezes, 1),
