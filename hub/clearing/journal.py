@@ -21,32 +21,30 @@ is refused with 2001, unless the first was certainly not taken. The specificatio
 positive is flagged like any other odd content (contracts section 4): forwarded, or refused where it is guaranteed or strict.
 """
 
-import secrets
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from hub.clearing import guaranteed_repository, repository
+from hub.clearing import repository
 from hub.clearing.answers import answered, location_of, told
 from hub.clearing.attempts import Attempts
-from hub.clearing.canonical import HASH_VERSION, content_hash
+from hub.clearing.canonical import content_hash
 from hub.clearing.checks import CdrFacts, read_facts
-from hub.clearing.credits import check_credit
+from hub.clearing.entries import Entries, away
 from hub.clearing.repository import Delivery
 from hub.clearing.turns import Turns
 from hub.db.engine import Database, DatabaseAway
 from hub.delivery.outcome import Delivered, Outcome, may_have_arrived
 from hub.delivery.verdict import reason_of
-from hub.objects.listed_repository import OWNER, CountChange, count_objects
 from ocpi_modules import envelope
 from ocpi_modules import headers as names
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, ModuleID
-from ocpi_modules.status import HubError, InvalidParameters, NotAvailable, NotFound
+from ocpi_modules.status import HubError, InvalidParameters, NotFound
 
 MOST_FINDINGS = 20
 Send = Callable[[], Awaitable[Outcome]]
@@ -97,11 +95,17 @@ class CdrJournal:
         self._clock = clock
         self._endpoint = endpoint_url(public_url, ModuleID.cdrs, InterfaceRole.RECEIVER)
         self._later = later
-        self._alarm = alarm
         self._guaranteed = guaranteed
         self._wake = wake
         self._attempts = Attempts()
         self._turns = turns or Turns(database)
+        self._entries = Entries(
+            database=database,
+            clock=clock,
+            lease=lambda: self._turns.lease,
+            alarm=alarm,
+            guaranteed=guaranteed,
+        )
 
     async def post(
         self,
@@ -126,7 +130,7 @@ class CdrJournal:
             raise InvalidParameters(" ".join(findings[:MOST_FINDINGS]))
 
         async def attempt() -> OcpiResponse:
-            delivery, own = await self._take(request, facts, digest, receiver)
+            delivery, own = await self._entries.take(request, facts, digest, receiver)
             if own is None:
                 delivery, own = await self._other(delivery, facts, within)
             if own is None:
@@ -142,7 +146,7 @@ class CdrJournal:
         try:
             return await self._turns.wait(facts, within)
         except DatabaseAway:
-            raise _away() from None
+            raise away() from None
 
     async def _forward(
         self, facts: CdrFacts, delivery: Delivery, attempt: UUID, send: Send, relay: Relay, endpoint: str
@@ -185,7 +189,7 @@ class CdrJournal:
             async with self._database.connection() as connection:
                 body = await repository.find_body(connection, delivery.owner, delivery.id_folded)
         except DatabaseAway:
-            raise _away() from None
+            raise away() from None
         if body is None:
             raise NotFound("This CDR is no longer in the hub's journal.")
         return envelope.success_with_bytes(body, now=self._clock(), headers=_routing(delivery))
@@ -195,100 +199,9 @@ class CdrJournal:
             async with self._database.connection() as connection:
                 delivery = await repository.find_delivery_by_reference(connection, reference)
         except DatabaseAway:
-            raise _away() from None
+            raise away() from None
         if delivery is None or PartyId.read(delivery.owner) not in askers:
             raise NotFound("There is no CDR of yours at this URL.")
-        return delivery
-
-    async def _take(
-        self, request: OcpiRequest, facts: CdrFacts, digest: bytes, receiver: PartyId
-    ) -> tuple[Delivery, UUID | None]:
-        """The journal entry, made now or before, and the attempt that is ours to make; committed when this returns."""
-        now, attempt = self._clock(), None if self._guaranteed(facts.owner, receiver) else uuid4()
-        try:
-            async with self._database.transaction() as connection:
-                first = await repository.claim_identity(
-                    connection, facts.owner, facts.id_folded, digest, HASH_VERSION, now
-                )
-                if not first:
-                    await self._check_same(connection, facts, digest)
-                    return await self._take_again(connection, request, facts, receiver, attempt)
-                await check_credit(connection, facts, receiver, self._alarm, guaranteed=attempt is None)
-                delivery = await self._write(connection, request, facts, receiver, now, attempt)
-                if attempt is None:
-                    delivery = await self._guarantee(connection, request, facts, delivery)
-                return delivery, attempt
-        except DatabaseAway:
-            raise _away() from None
-
-    async def _take_again(
-        self, connection: Any, request: OcpiRequest, facts: CdrFacts, receiver: PartyId, attempt: UUID | None
-    ) -> tuple[Delivery, UUID | None]:
-        delivery = await self._delivery(connection, facts, receiver)
-        if delivery.delivered:
-            return delivery, None
-        await check_credit(connection, facts, receiver, self._alarm, guaranteed=attempt is None)
-        if attempt is None:
-            return await self._guarantee(connection, request, facts, delivery), None
-        mine = not delivery.guaranteed and await repository.claim_attempt(
-            connection, facts.owner, facts.id_folded, attempt, self._turns.lease
-        )
-        return delivery, attempt if mine else None
-
-    async def _write(
-        self,
-        connection: Any,
-        request: OcpiRequest,
-        facts: CdrFacts,
-        receiver: PartyId,
-        now: datetime,
-        attempt: UUID | None,
-    ) -> Delivery:
-        """Identity and body carry the same instant: it names the body's partition."""
-        identity = facts.owner, facts.id_folded
-        await repository.ensure_partition(connection, now)
-        places = await count_objects(
-            connection,
-            str(facts.owner),
-            ModuleID.cdrs,
-            [CountChange(OWNER, 1, 1), CountChange(str(receiver), 1, 1)],
-        )
-        await repository.insert_cdr(
-            connection,
-            *identity,
-            receiver,
-            received_at=now,
-            last_updated=facts.last_updated,
-            credit_reference_id=facts.credit_reference_id,
-            body=request.body,
-            owner_place=places[OWNER],
-            receiver_place=places[str(receiver)],
-        )
-        reference = secrets.token_urlsafe(24)
-        return await repository.insert_delivery(
-            connection, *identity, receiver, reference, now, attempt, self._turns.lease
-        )
-
-    async def _guarantee(self, connection: Any, request: OcpiRequest, facts: CdrFacts, delivery: Delivery) -> Delivery:
-        """With a credit also what it credits, which goes before it."""
-        receiver = PartyId.read(delivery.receiver)
-        for id_folded in filter(None, (facts.credit_reference_id, facts.id_folded)):
-            await guaranteed_repository.guarantee(connection, facts.owner, id_folded, receiver, request.correlation_id)
-        return replace(delivery, guaranteed=True)
-
-    async def _check_same(self, connection: Any, facts: CdrFacts, digest: bytes) -> None:
-        known = await repository.find_identity(connection, facts.owner, facts.id_folded)
-        if known and known.hash_version == HASH_VERSION and known.hash != digest:
-            self._alarm("cdr changed", owner=str(facts.owner), id=facts.id_folded)
-            raise InvalidParameters(
-                f"CDR {facts.id_folded} was sent before with another content; a CDR cannot change, send a Credit CDR."
-            )
-
-    async def _delivery(self, connection: Any, facts: CdrFacts, receiver: PartyId) -> Delivery:
-        delivery = await repository.find_delivery(connection, facts.owner, facts.id_folded)
-        assert delivery is not None
-        if delivery.receiver != str(receiver):
-            raise InvalidParameters(f"CDR {facts.id_folded} was sent before to {delivery.receiver}, not to {receiver}.")
         return delivery
 
     async def record(
@@ -361,10 +274,3 @@ def state_of(outcome: Outcome) -> CdrState:
 def _routing(delivery: Delivery) -> dict[str, str]:
     """Of an answer of the receiver to the CPO."""
     return names.routing_headers(to=PartyId.read(delivery.owner), sender=PartyId.read(delivery.receiver))
-
-
-def _away() -> NotAvailable:
-    return NotAvailable(
-        "The hub cannot journal CDRs now; post it again after the time in Retry-After.",
-        headers={names.RETRY_AFTER: "3"},
-    )

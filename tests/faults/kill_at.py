@@ -39,8 +39,8 @@ def _module_is(name: str) -> Callable[..., bool]:
 
 
 POINTS: dict[str, Point] = {
-    "hub: CDR written, journal not committed": Point("hub", "hub.clearing.journal.CdrJournal._write", False),
-    "hub: CDR journalled, not forwarded": Point("hub", "hub.clearing.journal.CdrJournal._take", False),
+    "hub: CDR written, journal not committed": Point("hub", "hub.clearing.entries.Entries._write", False),
+    "hub: CDR journalled, not forwarded": Point("hub", "hub.clearing.entries.Entries.take", False),
     "hub: CDR answered by the receiver, not recorded": Point("hub", "hub.clearing.journal.CdrJournal.record", True),
     "hub: CDR delivered and recorded, CPO not answered": Point("hub", "hub.clearing.journal.CdrJournal.record", False),
     "hub: session about to be forwarded": Point("hub", "hub.delivery.send.DoorOut.send", True, _module_is("sessions")),

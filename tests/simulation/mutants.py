@@ -22,7 +22,7 @@ MEMORY, REPOSITORY, LOG = (
     "hub/delivery/repository.py",
     "hub/objects/changelog_repository.py",
 )
-BATCHES, JOURNAL = "hub/objects/batches.py", "hub/clearing/journal.py"
+BATCHES, ENTRIES = "hub/objects/batches.py", "hub/clearing/entries.py"
 STORIES = ("tests/simulation/test_scenarios.py", "tests/simulation/test_stories.py")
 OTHERS = {
     BACKOFF: STORIES,
@@ -33,7 +33,7 @@ OTHERS = {
         "tests/hub/objects/test_batches.py",
         "tests/scenarios/test_answers_after_the_commit.py",
     ),
-    JOURNAL: ("tests/scenarios/test_answers_after_the_commit.py",),
+    ENTRIES: ("tests/scenarios/test_answers_after_the_commit.py",),
 }
 """By the file that is broken: the tests that must notice. All other mistakes are looked for by seeds, then by stories."""
 COMMITTED_LATER = """
@@ -135,7 +135,7 @@ MUTANTS = (
     ),
     Mutant(
         "a CDR acknowledged before the commit",
-        JOURNAL,
+        ENTRIES,
         "        try:\n            async with self._database.transaction() as connection:\n                first",
         "        import asyncio\n" + COMMITTED_LATER + "        try:\n            async with Early() as connection:\n                first",
     ),
