@@ -5,7 +5,17 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from tests.bench import catching_up, deep_pages, fan_out, one_of_hundred, pages_over_http, routed, stored, two_workers
+from tests.bench import (
+    catching_up,
+    deep_pages,
+    fan_out,
+    one_of_hundred,
+    pages_over_http,
+    promised,
+    routed,
+    stored,
+    two_workers,
+)
 from tests.bench.rounds import Line
 
 GOALS: dict[str, Callable[[], Iterator[Line]]] = {
@@ -18,6 +28,7 @@ GOALS: dict[str, Callable[[], Iterator[Line]]] = {
     "B-7": pages_over_http.run,
     "B-8": lambda: chain(two_workers.run(), one_of_hundred.run()),
     "B-10": catching_up.run,
+    "promises": promised.run,
 }
 
 

@@ -38,15 +38,16 @@ class Receiver(asyncio.Protocol):
                 count = str(COUNTED[0]).encode()
                 self.transport.write(HEAD % len(count) + count)  # type: ignore[attr-defined]
             else:
-                self.taken()
+                self.taken(asked)
 
-    def taken(self) -> None:
+    def taken(self, asked: bytes) -> None:
+        """`asked`: request line and headers."""
         COUNTED[0] += 1
         self.transport.write(ANSWER)  # type: ignore[attr-defined]
 
 
 class Slow(Receiver):
-    def taken(self) -> None:
+    def taken(self, asked: bytes) -> None:
         asyncio.get_running_loop().call_later(SLOW_SECONDS, self.transport.write, ANSWER)  # type: ignore[attr-defined]
 
 

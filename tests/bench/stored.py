@@ -86,7 +86,7 @@ class Side:
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text(encoding="ascii").split()
         used = 0.0
         for pid in (self.process.pid, *map(int, children)):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 used += cpu_seconds(pid)
         return used
 
