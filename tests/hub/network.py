@@ -292,7 +292,7 @@ async def network(
     policy: DefaultPolicy = DefaultPolicy.open,
     wrap: Callable[[Database], Any] = lambda database: database,
     fan_out: int = 0,
-    admit: Callable[[Platform], None] = lambda platform: None,
+    admit: Callable[[Platform, bool], None] = lambda platform, prompt: None,
 ) -> AsyncIterator[Network]:
     """`wrap` may put something between the hub and its database (an outage); `fan_out` eMSPs are asked about unknown tokens;
     `admit` may refuse a request of a platform."""
@@ -332,7 +332,15 @@ async def network(
         passed = PassedObjects(batches=batches, objects=objects, later=later, clock=shared["clock"])
         book = Book()
         allowed = Policy(policy, book, lambda: time[0])
-        tickets = Tickets(door=door, directory=directory, policy=allowed, traces=traces, public_url=url, **shared)
+        tickets = Tickets(
+            prompt=seen_database,
+            door=door,
+            directory=directory,
+            policy=allowed,
+            traces=traces,
+            public_url=url,
+            **shared,
+        )
         journal = CdrJournal(
             later=later,
             alarm=alarm,
@@ -394,6 +402,7 @@ async def network(
                 directory=directory,
                 route=route,
                 owners=Owners(**shared),
+                prompt_owners=Owners(**shared),
                 fan_out=AuthorizeFanOut(directory=directory, route=route, most=fan_out, within=timedelta(seconds=1))
                 if fan_out
                 else None,
