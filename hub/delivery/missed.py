@@ -1,7 +1,13 @@
 """Sessions that reached nobody: their latest state is kept, and put by the owner's name when the receiver is back.
 
-The owner was told so (4002 or 4003) and may push again; the receiver ends with the latest state either way. Only a PUT repairs a
-missed PATCH, because a PATCH adds charging periods (S-10, contracts section 7).
+The owner was told so (4002 or 4003), by this hub or by another one before the receiver, and may push again; the receiver ends
+with the latest state either way. Only a PUT repairs a missed PATCH, because a PATCH adds charging periods (S-10, contracts
+section 7).
+
+What goes out again is the latest state or nothing. A push with findings is not kept (contracts section 4), so where one was
+missed the hub does not have the latest state: the older copy is marked stale, an older debt is let go with it, and the owner, who
+was told, pushes again. A PATCH that follows is merged into that copy, which stays stale; a PUT makes it whole, and owed where it
+is missed in turn.
 """
 
 from typing import Any

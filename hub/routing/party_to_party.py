@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from hub.agreements.policy import Policy
-from hub.delivery.outcome import Delivered, Outcome, TimedOut, Unreachable
+from hub.delivery.outcome import Delivered, Outcome, Unreachable, reached_nobody
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller, Platform
@@ -259,13 +259,16 @@ class PartyToPartyRoute:
 
     async def _keep(self, forward: Forward, outcome: Outcome) -> None:
         request = forward.request
-        if _is_session_push(request) and isinstance(outcome, Unreachable | TimedOut) and not forward.findings:
-            await self._missed.missed(request, forward.module, forward.sender, forward.receiver)
-        pushed = "country_code" in request.endpoint.names and request.method is not Method.GET
-        if not pushed or not isinstance(outcome, Delivered):
+        arrived = isinstance(outcome, Delivered)
+        if not (_is_push(request) if arrived else _is_session_push(request) and reached_nobody(outcome)):
             return
-        keep = self._objects.mark_stale if forward.findings else self._objects.keep
-        await keep(request, forward.module, forward.sender, forward.receiver)
+        what = request, forward.module, forward.sender, forward.receiver
+        if forward.findings:
+            await self._objects.mark_stale(*what)
+        elif arrived:
+            await self._objects.keep(*what)
+        else:
+            await self._missed.missed(*what)
 
     async def _page(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
         """A list: body and counts pass, the Link leads to the hub (R-68)."""
@@ -289,6 +292,10 @@ class PartyToPartyRoute:
         if following and following.repaired:
             self._traces.flagged("link repaired", request, receiver=str(forward.receiver), module=str(request.module))
         return following.url if following else None
+
+
+def _is_push(request: OcpiRequest) -> bool:
+    return "country_code" in request.endpoint.names and request.method is not Method.GET
 
 
 def _is_session_push(request: OcpiRequest) -> bool:

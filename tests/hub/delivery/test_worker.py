@@ -350,12 +350,13 @@ async def test_a_cursor_of_another_cluster_leads_to_a_walk_through_everything(he
 # Sessions that were missed
 
 
-async def session(here: World, status: int, **fields: Any) -> bytes:
+async def session(here: World, status: int, /, **fields: Any) -> bytes:
     """The CPO pushes a Session to the eMSP and reads this OCPI status."""
     token = objects.cdr_token(country_code="DE", party_id="MSP")
     own = {"country_code": "NL", "party_id": "CPO", "id": "S1", "cdr_token": token}
     body = json.encode(objects.session(**own | {"last_updated": "2026-03-01T12:00:00Z"} | fields))
-    answer = await here.net.call(here.net.cpo, "PUT", "/receiver/sessions/NL/CPO/S1", body, to=EMSP)
+    path = f"/receiver/sessions/NL/CPO/{fields.get('id', 'S1')}"
+    answer = await here.net.call(here.net.cpo, "PUT", path, body, to=EMSP)
     assert answer.status_code == status, answer.message
     return body
 
@@ -397,6 +398,51 @@ async def test_a_session_nobody_answered_for_in_time_is_put_again(hub_database: 
             here.net.emsp.answer = lambda seen: accepted()
             await until(lambda: len(pushed(here.net.emsp)) == 2)
             assert pushed(here.net.emsp)[1].body == body
+
+
+@pytest.mark.rule("R-22", "R-23")
+@pytest.mark.parametrize("code", [4002, 4003])
+async def test_a_session_another_hub_could_not_bring_to_the_receiver_is_put_again(here: World, code: int) -> None:
+    """The receiver's platform is a hub itself; the owner reads what that says, and the latest state goes out again."""
+    away = (200, {}, b'{"status_code":%d,"status_message":"not there","timestamp":"2026-01-01T00:00:00Z"}' % code)
+    here.net.emsp.answer = lambda seen: away
+    async with here.delivering():
+        await until(lambda: EMSP in here.net.delivery.destinations)
+        await session(here, code)
+        last = await session(here, code, status="COMPLETED", last_updated="2026-03-01T12:10:00Z")
+        here.net.emsp.answer = lambda seen: accepted()
+        before = len(pushed(here.net.emsp))
+        await until(lambda: len(pushed(here.net.emsp)) > before)
+        assert pushed(here.net.emsp)[-1].body == last
+
+        async def nothing_owed() -> bool:
+            return await debts(here) == []
+
+        await eventually(nothing_owed)
+
+
+@pytest.mark.rule("R-23")
+async def test_what_is_not_the_latest_state_is_not_put_as_if_it_were(here: World) -> None:
+    async with here.delivering():
+        await until(lambda: EMSP in here.net.delivery.destinations)
+        await here.set_connection(here.net.emsp, "OFFLINE")
+        await session(here, 4003)
+        await session(here, 4003, last_updated="2026-03-01T12:05:00Z", kwh="odd")
+        await session(here, 4003, last_updated="2026-03-01T11:00:00Z", id="S2", kwh="odd")
+        assert len(await debts(here)) == 1
+        await here.set_connection(here.net.emsp, "CONNECTED")
+
+        async def nothing_owed() -> bool:
+            return await debts(here) == []
+
+        await eventually(nothing_owed)
+        assert pushed(here.net.emsp) == []
+        await here.set_connection(here.net.emsp, "OFFLINE")
+        last = await session(here, 4003, last_updated="2026-03-01T12:10:00Z", status="COMPLETED")
+        await session(here, 4003, last_updated="2026-03-01T12:06:00Z", kwh="odd")  # older than what is owed
+        await here.set_connection(here.net.emsp, "CONNECTED")
+        await until(lambda: len(pushed(here.net.emsp)) == 1)
+        assert pushed(here.net.emsp)[0].body == last
 
 
 async def test_a_session_the_receiver_refused_is_not_put_again(here: World) -> None:
