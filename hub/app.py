@@ -158,9 +158,11 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     batches = Batches(database=database, objects=objects)
     passed = PassedObjects(batches=batches, objects=objects, later=later, clock=clock)
     pushing = TracedDoor(client, traces, report=report)
+    audience = Audience(directory, policy)
+    missed = MissedSessions(passed, database=database, audience=audience, door=pushing)
     delivery = DeliveryWorker(
         store=PostgresStore(database),
-        audience=Audience(directory, policy),
+        audience=audience,
         door=pushing,
         alarm=_alarms.error,
     )
@@ -186,6 +188,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         receivers=directory,
         door=pushing,
         journal=journal,
+        sessions=missed,
         alarm=_alarms.error,
         clock=clock,
     )
@@ -198,7 +201,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         notes=Notes(notes, clock),
         objects=passed,
         sessions=OwnSessions(database.prompt),
-        missed=MissedSessions(passed),
+        missed=missed,
         traces=traces,
         public_url=settings.public_url,
     )

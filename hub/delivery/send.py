@@ -91,7 +91,7 @@ class DoorOut:
     async def send(self, message: RoutedMessage, platform: Platform, *, push: bool = False) -> Outcome:
         """Make one attempt; never raises for what a partner or the network does. `push`: with the deadline of a delivery, and
         on connections that no direct message waits for."""
-        seconds = self._push_seconds(platform) if push else self.seconds(message, platform)
+        seconds = self.push_seconds(platform) if push else self.seconds(message, platform)
         lane = platform.push_lane if push else platform.lane
         try:
             request = _prepared(message, platform, lane) or _outgoing(message, platform, lane)
@@ -104,14 +104,15 @@ class DoorOut:
             self._report(platform, not isinstance(outcome, Unreachable))
         return outcome
 
-    def _push_seconds(self, platform: Platform) -> float:
-        return platform.switches.push_timeout or self._deadlines.push
-
     def seconds(self, message: RoutedMessage, platform: Platform) -> float:
         """What a whole exchange with this platform may take, somebody waiting for the answer."""
         if message.module is ModuleID.tokens and message.method is Method.POST:
             return platform.switches.authorize_timeout or self._deadlines.authorize
         return platform.switches.direct_timeout or self._deadlines.direct
+
+    def push_seconds(self, platform: Platform) -> float:
+        """The same for what the hub sends of its own accord."""
+        return platform.switches.push_timeout or self._deadlines.push
 
 
 def _without_answer(failure: failures.SendFailed, seconds: float) -> Outcome:

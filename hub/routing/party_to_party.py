@@ -3,10 +3,10 @@
 What is refused is refused before anything leaves; what has left is answered with what came back, and only then is a copy kept.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from hub.agreements.policy import Policy
 from hub.delivery.outcome import Delivered, Outcome, Unreachable, reached_nobody
@@ -96,6 +96,8 @@ class Missed(Protocol):
     """What is done about a Session that reached nobody. Never raises."""
 
     async def missed(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, receiver: PartyId) -> None: ...
+
+    async def before_cdr(self, cdr: Mapping[str, Any], owner: PartyId, receiver: PartyId) -> None: ...
 
 
 class PartyToPartyRoute:
@@ -232,16 +234,22 @@ class PartyToPartyRoute:
         return await send_traced(self._door, self._traces, forward.request, message, forward.platform, forward.findings)
 
     async def _post_cdr(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
+        seconds = self._door.seconds(message, forward.platform) + self._door.push_seconds(forward.platform)
         return await self._cdrs.post(
             forward.request,
             forward.sender,
             forward.receiver,
-            send=lambda: self._send_if_connected(forward, message),
+            send=lambda: self._send_cdr(forward, message),
             relay=lambda outcome: relay(outcome, asker=forward.sender, receiver=forward.receiver),
             endpoint=_endpoint(forward),
             findings=forward.findings,
-            within=timedelta(seconds=self._door.seconds(message, forward.platform)),
+            within=timedelta(seconds=seconds),
         )
+
+    async def _send_cdr(self, forward: Forward, message: RoutedMessage) -> Outcome:
+        if _connected(forward.platform, forward.receiver):
+            await self._missed.before_cdr(forward.request.document, forward.sender, forward.receiver)
+        return await self._send_if_connected(forward, message)
 
     async def _send_if_connected(self, forward: Forward, message: RoutedMessage) -> Outcome:
         """A receiver that is away is an outcome like any other: CDRs are journalled, Sessions owed."""

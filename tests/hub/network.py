@@ -349,11 +349,15 @@ async def network(
             wake=lambda: guaranteed.wake(),
             **shared,
         )
+        audience = Audience(directory, allowed)
+        pushing = TracedDoor(client, traces, deadlines=deadlines, report=report)
+        missed = MissedSessions(passed, database=seen_database, audience=audience, door=pushing)
         guaranteed = GuaranteedDelivery(
             database=seen_database,
             receivers=directory,
-            door=TracedDoor(client, traces, deadlines=deadlines, report=report),
+            door=pushing,
             journal=journal,
+            sessions=missed,
             alarm=alarm,
             clock=shared["clock"],
         )
@@ -366,14 +370,14 @@ async def network(
             objects=passed,
             sessions=OwnSessions(seen_database),
             notes=Notes(notes, shared["clock"]),
-            missed=MissedSessions(passed),
+            missed=missed,
             traces=traces,
             public_url=url,
         )
         delivery = DeliveryWorker(
             store=PostgresStore(seen_database),
-            audience=Audience(directory, allowed),
-            door=TracedDoor(client, traces, deadlines=deadlines, report=report),
+            audience=audience,
+            door=pushing,
             alarm=alarm,
         )
         edge.handler = HubHandler(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.agreements.policy import DefaultPolicy
+from hub.agreements.policy import CdrMode, DefaultPolicy, Terms
 from hub.delivery import backoff
 from hub.delivery.send import Deadlines
 from ocpi_modules import json
@@ -443,6 +443,33 @@ async def test_what_is_not_the_latest_state_is_not_put_as_if_it_were(here: World
         await here.set_connection(here.net.emsp, "CONNECTED")
         await until(lambda: len(pushed(here.net.emsp)) == 1)
         assert pushed(here.net.emsp)[0].body == last
+
+
+@pytest.mark.parametrize("guaranteed", [False, True])
+@pytest.mark.parametrize("taken", [True, False])
+async def test_the_last_state_of_a_session_goes_before_its_cdr(here: World, guaranteed: bool, taken: bool) -> None:
+    net, mode = here.net, CdrMode.guaranteed if guaranteed else CdrMode.transparent
+    net.policy.replace({frozenset((CPO, EMSP)): Terms(cdr_mode=mode)})
+    async with here.delivering():
+        await until(lambda: EMSP in net.delivery.destinations)
+    await here.set_connection(net.emsp, "OFFLINE")
+    await session(here, 4003, last_updated="2026-03-01T12:05:00Z")
+    last = await session(here, 4003, last_updated="2026-03-01T12:10:00Z", status="COMPLETED")
+    await session(here, 4003, id="S2")
+    await here.set_connection(net.emsp, "CONNECTED")
+    net.emsp.answer = lambda seen: accepted() if taken or "/cdrs" in seen.target else NO
+    cdr = objects.cdr(
+        country_code="NL", party_id="CPO", id="C1", session_id="s1", credit=None, credit_reference_id=None
+    )
+    cdr["cdr_token"] |= {"country_code": "DE", "party_id": "MSP"}
+    answer = await net.call(net.cpo, "POST", "/receiver/cdrs", json.encode(cdr), to=EMSP)
+    assert answer.status_code == 1000, answer.message
+    assert not guaranteed or await net.guaranteed.round()
+    put, posted = net.emsp.seen
+    assert (put.method, put.target, put.body) == ("PUT", "/msp/receiver/v/sessions/NL/CPO/S1", last)
+    assert put.routing == ("DE*MSP", "NL*CPO")
+    assert (posted.method, posted.target) == ("POST", "/msp/receiver/v/cdrs")
+    assert sorted(row["key_folded"] for row in await debts(here)) == (["S2"] if taken else ["S1", "S2"])
 
 
 async def test_a_session_the_receiver_refused_is_not_put_again(here: World) -> None:
