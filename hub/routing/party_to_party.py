@@ -16,17 +16,18 @@ from hub.parties.platforms import Caller, Platform
 from hub.routing import links
 from hub.routing.answers import relay
 from hub.routing.decide import LINK_TICKET, TicketKind
+from hub.routing.findings import findings_of
 from hub.routing.notes import Notes
 from hub.routing.ownership import check_ownership
 from hub.routing.tickets import Tickets
 from hub.routing.tracing import send_traced
 from hub.traces.record import Traces
 from ocpi_modules import headers as names
-from ocpi_modules import registry, roles, validation
+from ocpi_modules import registry, roles
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID, ModuleSpec, Role
-from ocpi_modules.status import ClientError, ConnectionProblem, HubError, InvalidParameters, UnknownReceiver
+from ocpi_modules.status import ClientError, ConnectionProblem, HubError, UnknownReceiver
 
 _NOT_NOW = "it is registered here but away now; GET hubclientinfo tells when it is back."
 
@@ -200,9 +201,7 @@ class PartyToPartyRoute:
         platform = await self._receiving_platform(request, sender, receiver)
         self._check_receiver(request, own_roles, platform, receiver)
         check_ownership(request, module, sender, receiver if _has_drivers(platform, receiver) else None)
-        findings = _findings(request)
-        if findings and (caller.platform.switches.strict or platform.switches.strict):
-            raise InvalidParameters(" ".join(findings[:20]))
+        findings = findings_of(request, caller.platform, platform)
         return Forward(request, module, sender, receiver, platform, caller.platform, findings)
 
     async def _receiving_platform(self, request: OcpiRequest, sender: PartyId, receiver: PartyId) -> Platform:
@@ -318,18 +317,6 @@ def _has_drivers(platform: Platform, receiver: PartyId) -> bool:
 
 def _connected(platform: Platform, receiver: PartyId) -> bool:
     return platform.connected and platform.serves(receiver)
-
-
-def _findings(request: OcpiRequest) -> tuple[str, ...]:
-    """What is odd about the body, as sentences (contracts section 4)."""
-    expected = request.endpoint.body
-    if not request.body or expected is None:
-        return ()
-    command = request.variables.get("command", "")
-    if request.endpoint.bodies and command not in request.endpoint.bodies:
-        raise InvalidParameters(f"{command} is no command; known are {', '.join(request.endpoint.bodies)}.")
-    found = validation.findings(request.endpoint.bodies.get(command, expected), request.document)
-    return tuple(finding.message for finding in found)
 
 
 def _endpoint(forward: Forward) -> str:

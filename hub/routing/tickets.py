@@ -26,6 +26,7 @@ from hub.parties.platforms import Caller
 from hub.routing import notes, repository, response_url
 from hub.routing.answers import relay
 from hub.routing.decide import TicketKind
+from hub.routing.findings import findings_of
 from hub.routing.repository import StoredResult, StoredTicket
 from hub.routing.tracing import send_traced
 from hub.traces.record import Traces
@@ -121,7 +122,11 @@ class Tickets:
         return ticket
 
     async def follow(self, request: OcpiRequest, caller: Caller, reference: str) -> OcpiResponse:
-        """Deliver a result to the URL the asker gave, or answer the same result as the first time."""
+        """Deliver a result to the URL the asker gave, or answer the same result as the first time.
+
+        Raises NotFound (404), NotAvailable (503), InvalidParameters (2001) for an odd result where one of the two is strict, and
+        HubError.
+        """
 
         def opens(ticket: StoredTicket) -> bool:
             agreed = self._policy.allows(ticket.addressee, ticket.asker, ModuleID(ticket.module))
@@ -135,15 +140,16 @@ class Tickets:
             return OcpiResponse(
                 before.http_status, before.answer, names.routing_headers(to=ticket.addressee, sender=ticket.asker)
             )
-        outcome = await self._deliver(request, ticket)
+        outcome = await self._deliver(request, caller, ticket)
         response = relay(outcome, asker=ticket.addressee, receiver=ticket.asker)
         if isinstance(outcome, Delivered):
             stored = StoredResult(response.http_status, response.body)
             await self._remember(reference, digest, stored, taken=notes.is_taken(request.document))
         return response
 
-    async def _deliver(self, request: OcpiRequest, ticket: StoredTicket) -> Outcome:
+    async def _deliver(self, request: OcpiRequest, caller: Caller, ticket: StoredTicket) -> Outcome:
         platform = await self._directory.platform_of(ticket.asker)
+        findings = findings_of(request, caller.platform, *([platform] if platform else []))
         if platform is None or not platform.serves(ticket.asker):
             return Unreachable("it is no longer registered here.")
         message = RoutedMessage(
@@ -156,7 +162,7 @@ class Tickets:
             correlation_id=request.correlation_id,
             url=ticket.url,
         )
-        return await send_traced(self._door, self._traces, request, message, platform)
+        return await send_traced(self._door, self._traces, request, message, platform, findings)
 
     async def _result(self, reference: str, digest: bytes) -> StoredResult | None:
         try:
