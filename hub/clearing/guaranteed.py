@@ -177,8 +177,8 @@ class GuaranteedDelivery:
         match judge(outcome, Method.POST):
             case Taken():
                 self._resting.pop(due.receiver, None)
-            case Rejected(reason) if not _is_absent(outcome):
-                await self._refused(due, reason)
+            case Rejected() as rejected if not _is_absent(outcome):
+                await self._refused(due, rejected.plain)
             case Failed() as failed:
                 await self._failed(due, failed)
             case Rejected() | Passed():

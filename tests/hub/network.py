@@ -242,6 +242,8 @@ class Network:
     time: list[datetime]
     traces: Traces
     writer: TraceWriter
+    alarm_fields: list[dict[str, Any]]
+    """What stands in each of the alarms."""
 
     @property
     def public_url(self) -> str:
@@ -307,7 +309,7 @@ async def network(
         for partner in (cpo, emsp):
             await register(database, keys, partner)
         client = await stack.enter_async_context(OcpiClient(allow_insecure=True))
-        time, alarms, flagged, reached = [NOW], [], [], []
+        time, alarms, alarm_fields, flagged, reached = [NOW], [], [], [], []
         directory = Directory(database, keys, HUB, lambda: time[0])
         await directory.refresh()
 
@@ -316,6 +318,7 @@ async def network(
 
         def alarm(event: str, **fields: Any) -> None:
             alarms.append(event)
+            alarm_fields.append(fields)
 
         door = DoorOut(client, deadlines=deadlines, report=report)
         edge = OcpiEdge(_nothing, _NotYet(), registry.MODULES, lambda: time[0])
@@ -436,6 +439,7 @@ async def network(
             time,
             traces,
             writer,
+            alarm_fields,
         )
 
 

@@ -241,6 +241,7 @@ async def test_an_object_a_receiver_refuses_is_tried_three_times_and_holds_up_no
             return [row["next_attempt_at"] for row in await debts(here)] == [None]
 
         await eventually(quarantined)
+        assert [fields["reason"] for fields in here.net.alarm_fields] == ["HTTP 200, OCPI 2001"]
         assert len([seen for seen in pushed(here.net.emsp) if seen.target.endswith("BAD")]) == 3
         [debt] = await debts(here)
         assert (debt["attempts"], "no" in debt["last_error"]) == (3, True)
