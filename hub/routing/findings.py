@@ -13,10 +13,12 @@ def findings_of(request: OcpiRequest, *concerned: Platform) -> tuple[str, ...]:
 
     Raises InvalidParameters for a command nobody knows, and for anything odd where one of the `concerned` is strict.
     """
-    found = (*_in_query(request), *_in_body(request))
+    found = _in_body(request)
+    if request.endpoint.required_query:
+        found = _in_query(request) + found
     if found and any(platform.switches.strict for platform in concerned):
         raise InvalidParameters(" ".join(found[:MOST_NAMED]))
-    return found
+    return tuple(found)
 
 
 def _in_query(request: OcpiRequest) -> list[str]:

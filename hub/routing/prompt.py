@@ -3,9 +3,10 @@
 from ocpi_modules.message import OcpiRequest
 from ocpi_modules.spec import Method, ModuleID
 
-_MODULES = frozenset({ModuleID.commands, ModuleID.chargingprofiles})
-
 
 def is_prompt(request: OcpiRequest) -> bool:
     """Real-time authorizations, commands and charging profiles, with their results."""
-    return request.module in _MODULES or (request.module is ModuleID.tokens and request.method is Method.POST)
+    module = request.module
+    if module is ModuleID.tokens:
+        return request.method is Method.POST
+    return module is ModuleID.commands or module is ModuleID.chargingprofiles
