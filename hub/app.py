@@ -72,6 +72,8 @@ from ocpi_modules.registry import MODULES
 from ocpi_modules.spec import ModuleID
 
 POOL_SIZE = 16
+PROMPT_CONNECTIONS = 4
+"""Of them, for what must not wait behind the rest."""
 APPLICATION_ROLE = "ocpi_hub_app"
 """What migrations grant to; it may not change or delete a CDR (contracts 3, Roles)."""
 _alarms = structlog.get_logger("hub.alarms")
@@ -102,7 +104,7 @@ async def running_hub(
     pool = await open_pool(
         database_url, max_size=POOL_SIZE, application_name="ocpi-hub", role=APPLICATION_ROLE, moved=moved.set
     )
-    database = Database(pool, moved=moved)
+    database = Database(pool, moved=moved, reserved=PROMPT_CONNECTIONS)
     client = OcpiClient(allow_insecure=settings.allow_insecure)
     hub = create_app(settings, database, client, clock)
     try:
@@ -119,7 +121,7 @@ async def running_hub(
 
 def create_app(settings: Settings, database: Database, client: OcpiClient, clock: Clock) -> Hub:
     """Everything but the database and the client; nothing runs yet."""
-    directory = Directory(database, settings.keys, settings.hub_party, clock)
+    directory = Directory(database.prompt, settings.keys, settings.hub_party, clock)
     identity = HubIdentity(settings.hub_party, settings.public_url, _business_details(settings))
     registration = Registration(database, directory, client, settings.keys, clock, identity)
     status = ClientInfoStatus(database, directory, clock, _alarms.error)
@@ -143,6 +145,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     writer = TraceWriter(traces=traces, database=database, key=settings.keys.pseudonym[0], clock=clock)
     tickets = Tickets(
         database=database,
+        prompt=database.prompt,
         door=door,
         directory=directory,
         policy=policy,
@@ -156,9 +159,11 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     batches = Batches(database=database, objects=objects)
     passed = PassedObjects(batches=batches, objects=objects, later=later, clock=clock)
     pushing = TracedDoor(client, traces, report=report)
+    audience = Audience(directory, policy)
+    missed = MissedSessions(passed, database=database, audience=audience, door=pushing)
     delivery = DeliveryWorker(
         store=PostgresStore(database),
-        audience=Audience(directory, policy),
+        audience=audience,
         door=pushing,
         alarm=_alarms.error,
     )
@@ -189,6 +194,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         receivers=directory,
         door=pushing,
         journal=journal,
+        sessions=missed,
         alarm=_alarms.error,
         clock=clock,
     )
@@ -200,8 +206,8 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         cdrs=journal,
         notes=Notes(notes, clock),
         objects=passed,
-        sessions=OwnSessions(database),
-        missed=MissedSessions(passed),
+        sessions=OwnSessions(database.prompt),
+        missed=missed,
         traces=traces,
         public_url=settings.public_url,
     )
@@ -221,6 +227,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         directory=directory,
         route=route,
         owners=Owners(database, clock),
+        prompt_owners=Owners(database.prompt, clock),
         fan_out=AuthorizeFanOut(directory=directory, route=route, most=most) if most else None,
     )
 

@@ -24,6 +24,7 @@ from hub.routing.decide import (
 from hub.routing.get_all import GetAllRoute
 from hub.routing.open_routing import OpenRoutingRoute
 from hub.routing.party_to_party import PartyToPartyRoute
+from hub.routing.prompt import is_prompt
 from hub.routing.tickets import Tickets
 from hub.traces.record import Traces
 from ocpi_modules import headers as names
@@ -41,7 +42,7 @@ class OwnModules(Protocol):
 
 class HubHandler:
     """Implements `ocpi_modules.message.Handler`. `seen` hears of every authenticated request (H-14); `admit` may refuse it for
-    its platform (U-36), unheard and untraced, so that a flood costs little."""
+    its platform (U-36), unheard and untraced, so that a flood costs little; it is told whether a driver waits for it."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class HubHandler:
         tickets: Tickets,
         traces: Traces,
         seen: Callable[[Platform], None],
-        admit: Callable[[Platform], None],
+        admit: Callable[[Platform, bool], None],
     ) -> None:
         self._directory = directory
         self._own_modules = own_modules
@@ -74,7 +75,7 @@ class HubHandler:
         """Answer one request. Raises OcpiError; a refusal of a functional module says that it is the hub's (R-26)."""
         began, route = perf_counter_ns(), None
         caller = await self._authenticate(request, began)
-        self._admit(caller.platform)
+        self._admit(caller.platform, is_prompt(request))
         self._seen(caller.platform)
         try:
             module = registry.module(request.version, request.module)

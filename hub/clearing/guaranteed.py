@@ -7,10 +7,10 @@ on. A receiver that fails rests in the memory of each process; a CDR that is ref
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -23,12 +23,13 @@ from hub.delivery.outcome import Garbled, Outcome, Refused
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.delivery.verdict import Failed, Passed, Rejected, Taken, judge, reason_of
 from hub.parties.platforms import Platform
+from ocpi_modules import json
 from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 
 POLL_SECONDS = 1
 CLAIM = timedelta(seconds=60)
-"""Beyond what a receiver may take (`push_timeout`): who claimed it is dead, or has told."""
+"""Beyond what a receiver may take, of a session and of its CDR (`push_timeout`): who claimed it is dead, or has told."""
 AT_ONCE = 16
 MOST_EACH = 4
 """Attempts under way to one receiver, so that one that answers slowly holds nobody else up (Q-10)."""
@@ -45,6 +46,12 @@ class Journal(Protocol):
     """Where the outcome of an attempt is recorded."""
 
     async def record(self, owner: PartyId, id_folded: str, outcome: Outcome, location: str | None) -> None: ...
+
+
+class Sessions(Protocol):
+    """What their receivers still lack of sessions."""
+
+    async def before_cdr(self, cdr: Mapping[str, Any], owner: PartyId, receiver: PartyId) -> None: ...
 
 
 @dataclass
@@ -66,6 +73,7 @@ class GuaranteedDelivery:
         receivers: Receivers,
         door: DoorOut,
         journal: Journal,
+        sessions: Sessions,
         alarm: Callable[..., None],
         clock: Clock,
         chance: random.Random | None = None,
@@ -74,6 +82,7 @@ class GuaranteedDelivery:
         self._receivers = receivers
         self._door = door
         self._journal = journal
+        self._sessions = sessions
         self._alarm = alarm
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 (spreads retries)
@@ -122,7 +131,7 @@ class GuaranteedDelivery:
         if not platforms:
             return False
         longest = max(platform.switches.push_timeout or 0 for platform in platforms.values())
-        claim = CLAIM + timedelta(seconds=longest)
+        claim = CLAIM + 2 * timedelta(seconds=longest)
         async with self._database.transaction() as connection:
             due = await repository.claim_due(connection, list(platforms), claim, room, MOST_EACH)
         for one in due:
@@ -161,14 +170,15 @@ class GuaranteedDelivery:
     async def _deliver(self, due: Due, platform: Platform) -> None:
         """Whatever happens, the claim ends some time and the CDR is due again."""
         owner, receiver = PartyId.read(due.owner), PartyId.read(due.receiver)
+        await self._sessions.before_cdr(json.decode(due.body), owner, receiver)
         outcome = await self._door.send(_message(due, owner, receiver), platform, push=True)
         endpoint = platform.endpoint(ModuleID.cdrs, InterfaceRole.RECEIVER) or ""
         await self._journal.record(owner, due.id_folded, outcome, location_of(outcome, endpoint))
         match judge(outcome, Method.POST):
             case Taken():
                 self._resting.pop(due.receiver, None)
-            case Rejected(reason) if not _is_absent(outcome):
-                await self._refused(due, reason)
+            case Rejected() as rejected if not _is_absent(outcome):
+                await self._refused(due, rejected.plain)
             case Failed() as failed:
                 await self._failed(due, failed)
             case Rejected() | Passed():

@@ -17,10 +17,11 @@ from hub.clientinfo import repository
 from hub.clientinfo.status import ClientInfoStatus
 from hub.clientinfo.views import ClientInfoView
 from hub.db.engine import Database, DatabaseAway
-from hub.delivery.outcome import retry_after
+from hub.delivery.outcome import classify
+from hub.delivery.verdict import Failed, Passed, Rejected, Taken, judge
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
-from ocpi_modules import envelope, json
+from ocpi_modules import json
 from ocpi_modules.http.client import IncomingAnswer, OcpiClient, OutgoingRequest, join_url, ocpi_headers
 from ocpi_modules.http.failures import SendFailed
 from ocpi_modules.message import Clock
@@ -33,8 +34,6 @@ MOST_VIEWERS = 20
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 NOT_OFFERED = 405
-OF_EVERYTHING = (401, 403, 408, 429)
-"""HTTP statuses of a refusal that has nothing to do with the object."""
 _log = structlog.get_logger(__name__)
 
 
@@ -141,11 +140,17 @@ class _Put:
 
 def _read(answer: IncomingAnswer) -> _Put:
     """A refusal of an object keeps no other back; one of the hub, or of everything, does."""
-    status, content = answer.http_status, envelope.read(answer.body)
-    if status == NOT_OFFERED or (status < 300 and content is not None and content.succeeded):
+    if answer.http_status == NOT_OFFERED:
         return _Put(taken=True)
-    of_the_object = (status < 300 and content is not None) or (400 <= status < 500 and status not in OF_EVERYTHING)
-    return _Put(stops=not of_the_object, pause=timedelta(seconds=retry_after(answer) or 0))
+    match judge(classify(answer), Method.PUT):
+        case Taken():
+            return _Put(taken=True)
+        case Rejected():
+            return _Put()
+        case Failed(retry_after=seconds):
+            return _Put(stops=True, pause=timedelta(seconds=seconds or 0))
+        case Passed():
+            return _Put(stops=True)
 
 
 def _url(platform: Platform) -> str | None:

@@ -21,12 +21,13 @@ class AtHand:
     """Takes connections from a pool and keeps those that come back at hand for a moment: asyncpg's own way of giving one back
     and taking it again is half the work of reading a row.
 
-    They go back to the pool within KEPT_SECONDS, which then minds how long they are idle and how much they were used.
+    They go back to the pool within KEPT_SECONDS, which then minds how long they are idle and how much they were used. At most
+    `share` of the pool's connections are taken, at hand or in use.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, share: int) -> None:
         self._pool = pool
-        self._turns = asyncio.Semaphore(pool.get_max_size())
+        self._turns = asyncio.Semaphore(share)
         self._idle: list[Any] = []
         self._upkeep: asyncio.TimerHandle | None = None
         self._going_back: asyncio.Task[None] | None = None

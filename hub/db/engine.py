@@ -69,15 +69,28 @@ class Database:
     """The one way to PostgreSQL for repositories' callers. After an outage it goes on by itself with new connections.
 
     `moved` is set by who opened the pool: nothing this process remembers holds any more, and nothing is read or written.
+    `reserved` of the pool's connections are taken through `prompt` only.
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, *, deadline: float = DEADLINE_SECONDS, moved: asyncio.Event | None = None
+        self,
+        pool: asyncpg.Pool,
+        *,
+        deadline: float = DEADLINE_SECONDS,
+        moved: asyncio.Event | None = None,
+        reserved: int = 0,
     ) -> None:
         self.moved = moved or asyncio.Event()
         self._pool = pool
-        self._connections = AtHand(pool)
+        self._connections = AtHand(pool, pool.get_max_size() - reserved)
         self._deadline = deadline
+        self._prompt = _Reserved(self, reserved) if reserved else self
+
+    @property
+    def prompt(self) -> "Database":
+        """For what a driver waits for at a charger (authorize, commands, charging profiles) and what admits it: no flood of
+        anything else takes its connections (Q-09)."""
+        return self._prompt
 
     def connection(self, deadline: float | None = None) -> contextlib.AbstractAsyncContextManager[Any]:
         """A connection outside a transaction. The whole block, with the wait for a connection, must end in `deadline` seconds.
@@ -111,9 +124,21 @@ class Database:
         try:
             async with asyncio.timeout(self._deadline):
                 await self._connections.go_back()
+                await self._prompt._connections.go_back()
                 await self._pool.close()
         except (*AWAY, *PROTOCOL):
             self._pool.terminate()
+
+
+class _Reserved(Database):
+    """The reserved connections of a Database; they close with it."""
+
+    def __init__(self, whole: Database, share: int) -> None:
+        self.moved = whole.moved
+        self._pool = whole._pool
+        self._connections = AtHand(whole._pool, share)
+        self._deadline = whole._deadline
+        self._prompt = self
 
 
 class _Borrowed:

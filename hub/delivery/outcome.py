@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ocpi_modules import envelope
 from ocpi_modules.envelope import Answer
 from ocpi_modules.http.connection import IncomingAnswer
+from ocpi_modules.status import ConnectionProblem, RequestTimedOut
 
 EXCERPT_LENGTH = 120
 _GATEWAY_FAILURES = (502, 503, 504)
@@ -112,6 +113,17 @@ def classify(received: IncomingAnswer) -> Outcome:
 def _usual(body: bytes) -> Answer | None:
     found = _USUAL.fullmatch(body)
     return Answer(int(found[1]), (found[2] or b"").decode(), None) if found else None
+
+
+def reached_nobody(outcome: Outcome) -> bool:
+    """Whether its sender is told 4002 or 4003: by this hub, or by another one that stands before the receiver."""
+    match outcome:
+        case Unreachable() | TimedOut():
+            return True
+        case Refused():
+            return outcome.answer.status_code in (RequestTimedOut.status_code, ConnectionProblem.status_code)
+        case _:
+            return False
 
 
 def may_have_arrived(outcome: Outcome) -> bool:

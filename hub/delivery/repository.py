@@ -266,6 +266,18 @@ async def owe_missed(connection: Any, party: str, key: ObjectKey, version: int, 
     )
 
 
+async def owed_state(connection: Any, party: str, key: ObjectKey) -> Any:
+    """An object as it is now (body, version, correlation_id) where it is owed to a party; None where it is not, or is stale."""
+    return await connection.fetchrow(
+        "SELECT kept.body, kept.version, kept.correlation_id FROM undelivered AS own "
+        "JOIN kept_object AS kept USING (owner, module, key_folded, audience) "
+        "WHERE own.party = $1 AND owner = $2 AND module = $3 AND key_folded = $4 AND audience = $5 "
+        "AND NOT kept.deleted AND NOT kept.stale",
+        party,
+        *key.columns,
+    )
+
+
 async def owe_all_of(connection: Any, party: str, owner: str, reason: str, seconds: float) -> None:
     """Note what `owner` pushed to everybody and an agreement lets through to `party`, tombstones too; tokens are due first.
 

@@ -89,10 +89,12 @@ class DoorOut:
         self._report = report
 
     async def send(self, message: RoutedMessage, platform: Platform, *, push: bool = False) -> Outcome:
-        """Make one attempt; never raises for what a partner or the network does. `push`: with the deadline of a delivery."""
-        seconds = self._push_seconds(platform) if push else self.seconds(message, platform)
+        """Make one attempt; never raises for what a partner or the network does. `push`: with the deadline of a delivery, and
+        on connections that no direct message waits for."""
+        seconds = self.push_seconds(platform) if push else self.seconds(message, platform)
+        lane = platform.push_lane if push else platform.lane
         try:
-            request = _prepared(message, platform) or _outgoing(message, platform)
+            request = _prepared(message, platform, lane) or _outgoing(message, platform, lane)
             if request is None:
                 return NotOffered(f"{message.to} does not offer the {message.interface} interface of {message.module}.")
             outcome = classify(await self._client.send(request, seconds))
@@ -102,14 +104,15 @@ class DoorOut:
             self._report(platform, not isinstance(outcome, Unreachable))
         return outcome
 
-    def _push_seconds(self, platform: Platform) -> float:
-        return platform.switches.push_timeout or self._deadlines.push
-
     def seconds(self, message: RoutedMessage, platform: Platform) -> float:
         """What a whole exchange with this platform may take, somebody waiting for the answer."""
         if message.module is ModuleID.tokens and message.method is Method.POST:
             return platform.switches.authorize_timeout or self._deadlines.authorize
         return platform.switches.direct_timeout or self._deadlines.direct
+
+    def push_seconds(self, platform: Platform) -> float:
+        """The same for what the hub sends of its own accord."""
+        return platform.switches.push_timeout or self._deadlines.push
 
 
 def _without_answer(failure: failures.SendFailed, seconds: float) -> Outcome:
@@ -124,7 +127,7 @@ def _without_answer(failure: failures.SendFailed, seconds: float) -> Outcome:
             return Unreachable(failure.message, failure.request_was_sent)
 
 
-def _prepared(message: RoutedMessage, platform: Platform) -> WrittenRequest | None:
+def _prepared(message: RoutedMessage, platform: Platform, lane: str) -> WrittenRequest | None:
     """What `_outgoing` says, of what was prepared for the platform; None where that does not go."""
     endpoint = platform.prepared.get((message.custom or message.module, message.interface))
     if endpoint is None or message.url or message.last:
@@ -137,10 +140,11 @@ def _prepared(message: RoutedMessage, platform: Platform) -> WrittenRequest | No
         _correlation_id(message),
         "" if platform.switches.omit_routing_headers else routing_lines(message.to, message.sender),
         message.body,
+        lane,
     )
 
 
-def _outgoing(message: RoutedMessage, platform: Platform) -> OutgoingRequest | None:
+def _outgoing(message: RoutedMessage, platform: Platform, lane: str) -> OutgoingRequest | None:
     """The receiver's token, never the asker's (R-15); a new request id, the same correlation id (X-88, X-89)."""
     url = message.url or _endpoint_url(message, platform)
     if url is None:
@@ -152,7 +156,7 @@ def _outgoing(message: RoutedMessage, platform: Platform) -> OutgoingRequest | N
     }
     if not platform.switches.omit_routing_headers:
         sent |= headers.routing_headers(to=message.to, sender=message.sender)
-    return OutgoingRequest(message.method, url, sent, message.body, message.last)
+    return OutgoingRequest(message.method, url, sent, message.body, message.last, lane)
 
 
 def _correlation_id(message: RoutedMessage) -> str:

@@ -144,9 +144,9 @@ class Sending:
                 await self._settle(destination, pending, None)
             case Rejected() if not attempt.whole:
                 destination.give_back(pending)  # next as a whole: it may lack what the change belongs to
-            case Rejected(reason):
+            case Rejected():
                 await self._worked(destination)
-                await self._rejected(destination, pending, attempt.version, reason)
+                await self._rejected(destination, pending, attempt.version, verdict)
             case Failed() if began < destination.last_failure:
                 destination.give_back(pending)  # the same failure, seen by another push
             case Failed() if isinstance(outcome, Unreachable | TimedOut) and self._fault_is_ours(
@@ -156,9 +156,9 @@ class Sending:
                 destination.not_before = destination.last_failure + probe_delay(self._chance())
                 destination.give_back(pending)
                 destination.forget()
-            case Failed(reason, its_own=False) if _works_otherwise(destination):
+            case Failed(its_own=False) if _works_otherwise(destination):
                 destination.last_failure = self._clock()
-                await self._rejected(destination, pending, attempt.version, reason)
+                await self._rejected(destination, pending, attempt.version, verdict)
             case Failed():
                 await self._failed(destination, pending, verdict)
 
@@ -177,19 +177,19 @@ class Sending:
             destination.noted = False
             await self._store.succeeded(destination)
 
-    async def _rejected(self, destination: Destination, pending: Pending, version: int, reason: str) -> None:
+    async def _rejected(self, destination: Destination, pending: Pending, version: int, why: Rejected | Failed) -> None:
         """Poison: noted beside the cursor, so that nothing waits behind it (Q-08)."""
         tried = replace(pending, version=version)
         attempts = await self._store.attempts(destination, tried) + 1
         seconds = backoff.object_delay(attempts, self._chance())
-        if not await self._store.owe(destination, tried, attempts, seconds, reason):
+        if not await self._store.owe(destination, tried, attempts, seconds, why.reason):
             destination.give_back(pending)
             return
         destination.owing.add(pending.key)
         destination.done(pending, None)
         if seconds is None:
             module = str(pending.key.module)
-            self._alarm("object quarantined", destination=str(destination.party), module=module, reason=reason)
+            self._alarm("object quarantined", destination=str(destination.party), module=module, reason=why.plain)
 
     async def _failed(self, destination: Destination, pending: Pending, failed: Failed) -> None:
         now = destination.last_failure = self._clock()
@@ -203,18 +203,18 @@ class Sending:
         destination.failures, destination.not_before = failures, now + delay  # also if another push worked meanwhile
         destination.give_back(pending)
         if opens:
-            await self._open(destination, failures, delay, failed.reason)
+            await self._open(destination, failures, delay, failed)
 
-    async def _open(self, destination: Destination, failures: int, delay: float, reason: str) -> None:
+    async def _open(self, destination: Destination, failures: int, delay: float, why: Failed) -> None:
         """Nothing but probes from now on; only the cursor is kept (Q-01). `failures` as this push found them: a renewal beside it
         may forget those that another process has cleared."""
         destination.forget()
         destination.skipping = self._reads_for_itself(destination)
-        destination.paused = await self._store.failed(destination, failures, delay, reason)
+        destination.paused = await self._store.failed(destination, failures, delay, why.reason)
         destination.noted = True
-        _log.warning("destination fails", destination=str(destination.party), reason=reason, seconds=delay)
+        _log.warning("destination fails", destination=str(destination.party), reason=why.plain, seconds=delay)
         if destination.paused:
-            self._alarm("destination paused", destination=str(destination.party), reason=reason)
+            self._alarm("destination paused", destination=str(destination.party), reason=why.plain)
 
     def _reads_for_itself(self, destination: Destination) -> bool:
         platform = self._audience.platform_of(destination.party)

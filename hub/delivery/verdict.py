@@ -1,6 +1,6 @@
 """What one outcome means for the object and for the destination. Pure (Q-08, Q-10, F-23)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hub.delivery.outcome import (
     Delivered,
@@ -27,17 +27,27 @@ class Passed:
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """This object is not taken; others may be."""
+class _Why:
+    """`reason` may hold the receiver's own words, which may repeat anything it was sent: for the operator's eyes."""
 
     reason: str
+    logged: str = field(default="", kw_only=True)
+
+    @property
+    def plain(self) -> str:
+        """The same without a word of the receiver's, for logs and alarms (S-07, S-36)."""
+        return self.logged or self.reason
 
 
 @dataclass(frozen=True)
-class Failed:
+class Rejected(_Why):
+    """This object is not taken; others may be."""
+
+
+@dataclass(frozen=True)
+class Failed(_Why):
     """The destination fails. `its_own` is False where it may as well be this object it stumbles over (a 500)."""
 
-    reason: str
     timed_out: bool = False
     retry_after: float | None = None
     its_own: bool = True
@@ -82,19 +92,30 @@ def _refused(outcome: Refused, method: Method) -> Verdict:
     if method is Method.DELETE and outcome.http_status == 404:
         return Taken()
     answer = outcome.answer
-    reason = f"HTTP {outcome.http_status}, OCPI {answer.status_code}: {answer.status_message[:200]}"
-    if outcome.http_status == 429 or outcome.retry_after is not None:
-        return Failed(reason, retry_after=outcome.retry_after)
+    logged = f"HTTP {outcome.http_status}, OCPI {answer.status_code}"
+    reason = f"{logged}: {answer.status_message[:200]}"
+    if _is_busy(outcome):
+        return Failed(reason, _gave_up(outcome), outcome.retry_after, logged=logged)
     if outcome.http_status >= 500 or 3000 <= answer.status_code < 5000:
-        return Failed(reason, its_own=False)
-    return Rejected(reason)
+        return Failed(reason, its_own=False, logged=logged)
+    return Rejected(reason, logged=logged)
 
 
 def _garbled(outcome: Garbled, method: Method) -> Verdict:
     if method is Method.DELETE and outcome.http_status in (404, 410):
         return Taken()
-    if outcome.http_status == 429 or outcome.retry_after is not None:
-        return Failed(outcome.reason, retry_after=outcome.retry_after)
+    logged = f"HTTP {outcome.http_status}, no answer of OCPI." if outcome.http_status else ""
+    if _is_busy(outcome):
+        return Failed(outcome.reason, _gave_up(outcome), outcome.retry_after, logged=logged)
     if 400 <= outcome.http_status < 500:
-        return Rejected(outcome.reason)
-    return Failed(outcome.reason, its_own=False)
+        return Rejected(outcome.reason, logged=logged)
+    return Failed(outcome.reason, its_own=False, logged=logged)
+
+
+def _is_busy(outcome: Refused | Garbled) -> bool:
+    """No word about the object."""
+    return outcome.http_status in (408, 429) or outcome.retry_after is not None
+
+
+def _gave_up(outcome: Refused | Garbled) -> bool:
+    return outcome.http_status == 408

@@ -19,6 +19,7 @@ class Version(NamedTuple):
     last_updated: datetime
     body: bytes
     correlation_id: str
+    stale: bool
 
 
 class Replacement(NamedTuple):
@@ -39,7 +40,7 @@ async def lock_living_objects(connection: Any, keys: Mapping[ObjectKey, bool]) -
     asked = list(keys)
     rows = await connection.fetch(
         "SELECT place, CASE WHEN whole THEN body ELSE '' END AS body, version, "
-        "coalesce(owner_last_updated, last_updated) AS last_updated, deleted "
+        "coalesce(owner_last_updated, last_updated) AS last_updated, deleted, stale "
         "FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), "
         "(SELECT $5::boolean[])) WITH ORDINALITY AS asked (owner, module, key_folded, audience, whole, place) "
         "JOIN kept_object AS kept USING (owner, module, key_folded, audience) WHERE NOT deleted "
@@ -91,15 +92,15 @@ async def update_objects(
     changed, versions = zip(*changes, strict=True)
     await connection.execute(
         "WITH updated AS (UPDATE kept_object AS kept SET version = new.version, last_updated = new.last_updated, "
-        "body = new.body, stale = false, owner_last_updated = NULL, correlation_id = new.correlation_id "
+        "body = new.body, stale = new.stale, owner_last_updated = NULL, correlation_id = new.correlation_id "
         "FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::bigint[]), "
-        "(SELECT $6::timestamptz[]), (SELECT $7::bytea[]), (SELECT $8::text[])) "
-        "AS new (owner, module, key_folded, audience, version, last_updated, body, correlation_id) "
+        "(SELECT $6::timestamptz[]), (SELECT $7::bytea[]), (SELECT $8::text[]), (SELECT $9::boolean[])) "
+        "AS new (owner, module, key_folded, audience, version, last_updated, body, correlation_id, stale) "
         "WHERE kept.owner = new.owner AND kept.module = new.module AND kept.key_folded = new.key_folded "
         "AND kept.audience = new.audience) "
         "INSERT INTO change_log (changed_at, owner, module, key_folded, audience, version) "
-        "SELECT $14, * FROM unnest((SELECT $9::text[]), (SELECT $10::text[]), (SELECT $11::text[]), (SELECT $12::text[]), "
-        "(SELECT $13::bigint[]))",
+        "SELECT $15, * FROM unnest((SELECT $10::text[]), (SELECT $11::text[]), (SELECT $12::text[]), (SELECT $13::text[]), "
+        "(SELECT $14::bigint[]))",
         *_columns(keys),
         *map(list, values),
         *_columns(changed),
@@ -109,7 +110,7 @@ async def update_objects(
 
 
 async def mark_objects_stale(connection: Any, keys: Sequence[ObjectKey]) -> None:
-    """Newer pushes passed that are not kept; the copies are locked already."""
+    """Pushes passed that are not kept; the copies are locked already."""
     await connection.execute(
         "UPDATE kept_object AS kept SET stale = true "
         "FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[])) "

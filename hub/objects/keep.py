@@ -31,7 +31,7 @@ class Push:
     """A push that was delivered or is to be, reduced to what keeping it needs. Never changed.
 
     `last_updated` is that of the body, where whoever pushes has read it already. An `unfit` one is not kept; the copy is marked
-    stale.
+    stale, unless it is the newer one.
     """
 
     key: ObjectKey
@@ -89,7 +89,7 @@ class KeptObjects:
 
     async def _apply(self, connection: Any, push: Push) -> int | None:
         if push.unfit:
-            await repository.mark_object_stale(connection, push.key)
+            await repository.mark_object_stale(connection, push.key, push.last_updated)
             return None
         if push.method is not Method.DELETE:
             kept = await repository.lock_living_object(connection, push.key)
@@ -129,7 +129,12 @@ class KeptObjects:
         if body is None:
             return None
         version = await repository.upsert_object(
-            connection, push.key, body, last_updated_of(push, body), push.correlation_id
+            connection,
+            push.key,
+            body,
+            last_updated_of(push, body),
+            push.correlation_id,
+            stale=kept is not None and stays_stale(push, kept),
         )
         await self._log(connection, push.key, version)
         return version
@@ -176,6 +181,11 @@ def key_folded(request: OcpiRequest, module: ModuleSpec) -> str:
 def is_whole(push: Push) -> bool:
     """Whether it is a PUT of the object itself, which looks at nothing that is kept."""
     return push.method is Method.PUT and not push.unfit and not patch.levels_of(push.module, push.variables)
+
+
+def stays_stale(push: Push, kept: Kept) -> bool:
+    """Whether the copy is merged with something else than what its receiver has; only a whole object mends that."""
+    return kept.stale and not kept.deleted and not is_whole(push)
 
 
 def merged(push: Push, kept: Kept | None) -> bytes | None:

@@ -15,6 +15,7 @@ from hub.objects.timeliness import require_no_future
 from ocpi_modules.message import Clock, OcpiRequest, PartyId
 from ocpi_modules.spec import Method, ModuleSpec
 from ocpi_modules.status import NotAvailable, OcpiError
+from ocpi_modules.types import parse_datetime
 
 _log = structlog.get_logger("hub.objects")
 
@@ -48,9 +49,9 @@ class PassedObjects:
             await self.mark_stale(request, module, owner, audience)
 
     async def mark_stale(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None:
-        """Note that the kept copy is older than what the receiver has now."""
+        """Note that the kept copy is older than what the owner pushed now; one that is newer stays what it is."""
         try:
-            await self._store(Push.of(request, module, owner, str(audience), unfit=True))
+            await self._store(Push.of(request, module, owner, str(audience), _instant(request), unfit=True))
         except Exception as error:
             _log.error("not marked stale", owner=str(owner), module=str(module.id), reason=type(error).__name__)
 
@@ -74,3 +75,11 @@ class PassedObjects:
             return None
         when = require_no_future(request.document["last_updated"], self._clock())
         return when if request.method is Method.PUT else None
+
+
+def _instant(request: OcpiRequest) -> datetime | None:
+    """The last_updated of a push that is odd otherwise, None where it cannot be read."""
+    try:
+        return parse_datetime(str(request.document["last_updated"]))
+    except (OcpiError, KeyError, TypeError, ValueError):
+        return None

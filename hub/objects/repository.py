@@ -25,12 +25,13 @@ class Kept(NamedTuple):
     version: int
     last_updated: datetime
     deleted: bool
+    stale: bool = False
 
 
 async def lock_object(connection: Any, key: ObjectKey) -> Kept | None:
     """The copy, held against other writers until the transaction ends."""
     row = await connection.fetchrow(
-        "SELECT body, version, last_updated, deleted FROM kept_object "
+        "SELECT body, version, last_updated, deleted, stale FROM kept_object "
         "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 FOR UPDATE",
         *key.columns,
     )
@@ -40,7 +41,7 @@ async def lock_object(connection: Any, key: ObjectKey) -> Kept | None:
 async def lock_living_object(connection: Any, key: ObjectKey) -> Kept | None:
     """As `lock_object`, but None for a tombstone, which stays unlocked."""
     row = await connection.fetchrow(
-        "SELECT body, version, last_updated, deleted FROM kept_object "
+        "SELECT body, version, last_updated, deleted, stale FROM kept_object "
         "WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 AND NOT deleted FOR UPDATE",
         *key.columns,
     )
@@ -48,7 +49,13 @@ async def lock_living_object(connection: Any, key: ObjectKey) -> Kept | None:
 
 
 async def upsert_object(
-    connection: Any, key: ObjectKey, body: bytes, last_updated: datetime, correlation_id: str = ""
+    connection: Any,
+    key: ObjectKey,
+    body: bytes,
+    last_updated: datetime,
+    correlation_id: str = "",
+    *,
+    stale: bool = False,
 ) -> int | None:
     """The new version, or None when the kept copy is newer (U-33); with equal times the last writer wins (U-34)."""
     version: int | None = await connection.fetchval(
@@ -57,13 +64,14 @@ async def upsert_object(
         "VALUES ($1, $2, $3, $4, coalesce((SELECT min(created_seq) FROM kept_object WHERE owner = $1 AND module = $2 "
         "AND key_folded = $3), nextval('kept_object_seq')), 1, $5, $6, $7) "
         "ON CONFLICT (owner, module, key_folded, audience) DO UPDATE SET version = kept.version + 1, "
-        "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = false, buried_at = NULL, "
+        "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = $8, buried_at = NULL, "
         "owner_last_updated = NULL, correlation_id = excluded.correlation_id "
         "WHERE coalesce(kept.owner_last_updated, kept.last_updated) <= excluded.last_updated RETURNING version",
         *key.columns,
         last_updated,
         body,
         correlation_id,
+        stale,
     )
     return version
 
@@ -117,11 +125,13 @@ async def rewrite_object(connection: Any, key: ObjectKey, body: bytes, last_upda
     return version
 
 
-async def mark_object_stale(connection: Any, key: ObjectKey) -> None:
-    """A newer push passed that is not kept (contracts section 4)."""
+async def mark_object_stale(connection: Any, key: ObjectKey, last_updated: datetime | None) -> None:
+    """A push passed that is not kept (contracts section 4), no older than the copy as far as is known."""
     await connection.execute(
-        "UPDATE kept_object SET stale = true WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4",
+        "UPDATE kept_object SET stale = true WHERE owner = $1 AND module = $2 AND key_folded = $3 AND audience = $4 "
+        "AND coalesce(coalesce(owner_last_updated, last_updated) <= $5, true)",
         *key.columns,
+        last_updated,
     )
 
 

@@ -32,7 +32,7 @@ class KeptObject(Table, table=True):
     buried_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     """When it was deleted; a tombstone is forgotten long after."""
     stale: bool = False
-    """A newer push passed that could not be kept."""
+    """A push that is no older could not be kept, and no whole object was pushed since."""
     correlation_id: str = ""
     """That of the push that made this version, for its deliveries by whichever process (X-91)."""
     listed: bool = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from hub.objects.batch_repository import Replacement, Version
-from hub.objects.keep import Push, is_whole, last_updated_of, merged
+from hub.objects.keep import Push, is_whole, last_updated_of, merged, stays_stale
 from hub.objects.repository import Kept, ObjectKey
 from ocpi_modules.spec import Method
 
@@ -89,7 +89,9 @@ def change(pushes: Sequence[Push], living: Mapping[ObjectKey, Kept]) -> Together
 
 def _outcome(push: Push, kept: Kept, now: dict[ObjectKey, Kept], done: Together) -> Outcome:
     if push.unfit:
-        done.stale.add(push.key)
+        if push.last_updated is None or push.last_updated >= kept.last_updated:
+            done.stale.add(push.key)
+            now[push.key] = kept._replace(stale=True)
         return None
     try:
         after = _after(push, kept)
@@ -97,10 +99,10 @@ def _outcome(push: Push, kept: Kept, now: dict[ObjectKey, Kept], done: Together)
         return error
     if after is None:
         return None
-    now[push.key] = Kept(after.body, after.version, after.last_updated, False)
+    now[push.key] = Kept(after.body, after.version, after.last_updated, False, after.stale)
     done.objects[push.key] = after
     done.changes.append((push.key, after.version))
-    done.stale.discard(push.key)
+    done.stale.discard(push.key)  # what it became says so itself
     return after.version
 
 
@@ -123,4 +125,4 @@ def _after(push: Push, kept: Kept) -> Version | None:
     said = last_updated_of(push, body)
     if said < kept.last_updated:
         return None
-    return Version(push.key, kept.version + 1, said, body, push.correlation_id)
+    return Version(push.key, kept.version + 1, said, body, push.correlation_id, stays_stale(push, kept))

@@ -119,6 +119,16 @@ class Platform:
         return {key: endpoint for key, endpoint in found.items() if endpoint is not None}
 
     @cached_property
+    def lane(self) -> str:
+        """Whose connections its messages go out on: another platform may live at the same host (Q-10)."""
+        return str(self.id)
+
+    @cached_property
+    def push_lane(self) -> str:
+        """The same for what the hub pushes, so that no message waits behind it."""
+        return f"{self.id} pushes"
+
+    @cached_property
     def party_ids(self) -> frozenset[PartyId]:
         """Its registered parties; one party may hold several roles (R-32)."""
         return frozenset(party.id for party in self.parties if party.state is PartyState.REGISTERED)

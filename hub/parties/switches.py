@@ -164,7 +164,7 @@ class Switches:
         False,
         BOOLEAN,
         "What it sends and gets is refused with 2001 for every finding, instead of passed on and flagged.",
-        "routing/party_to_party, routing/get_all",
+        "routing/findings, routing/get_all",
     )
     resync: str = _switch(
         "push",

@@ -13,6 +13,7 @@ from hub.routing.clues import Clue, Find, clues_of
 from hub.routing.owners import Owners
 from hub.routing.ownership import check_ownership
 from hub.routing.party_to_party import PartyToPartyRoute
+from hub.routing.prompt import is_prompt
 from ocpi_modules import registry
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, ModuleID, Role
@@ -22,14 +23,21 @@ _WAY_OUT = "name the receiver in OCPI-to-country-code and OCPI-to-party-id."
 
 
 class OpenRoutingRoute:
-    """Without `fan_out` a token nobody showed the hub is unknown."""
+    """Without `fan_out` a token nobody showed the hub is unknown. `prompt_owners` are asked where a driver waits (Q-09)."""
 
     def __init__(
-        self, *, directory: Directory, route: PartyToPartyRoute, owners: Owners, fan_out: AuthorizeFanOut | None = None
+        self,
+        *,
+        directory: Directory,
+        route: PartyToPartyRoute,
+        owners: Owners,
+        prompt_owners: Owners,
+        fan_out: AuthorizeFanOut | None = None,
     ) -> None:
         self._directory = directory
         self._route = route
         self._owners = owners
+        self._prompt_owners = prompt_owners
         self._fan_out = fan_out
 
     async def forward(self, request: OcpiRequest, caller: Caller, sender: PartyId) -> OcpiResponse:
@@ -53,14 +61,15 @@ class OpenRoutingRoute:
 
     async def _reachable(self, clue: Clue, request: OcpiRequest, caller: Caller, sender: PartyId) -> list[PartyId]:
         """The parties behind the clue that a direct message might name."""
-        behind = await self._owners.behind(clue, sender)
+        owners = self._prompt_owners if is_prompt(request) else self._owners
+        behind = await owners.behind(clue, sender)
         found = [party for party in behind if await self._route.may_reach(request, caller, sender, party)]
         if clue.find is Find.DRIVER:
             found = [party for party in found if self._roles_of(party) != {Role.SCSP}]
         serving = [party for party in found if self._serves(party)]
         found = serving or found
         if len(found) > 1 and clue.find is Find.LOCATION and clue.detail:
-            return await self._owners.with_evse(clue, sender, found) or found
+            return await owners.with_evse(clue, sender, found) or found
         return found
 
     async def _authorize_unknown(self, request: OcpiRequest, caller: Caller, sender: PartyId) -> OcpiResponse:

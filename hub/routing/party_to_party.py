@@ -3,30 +3,31 @@
 What is refused is refused before anything leaves; what has left is answered with what came back, and only then is a copy kept.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from hub.agreements.policy import Policy
-from hub.delivery.outcome import Delivered, Outcome, TimedOut, Unreachable
+from hub.delivery.outcome import Delivered, Outcome, Unreachable, reached_nobody
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller, Platform
 from hub.routing import links
 from hub.routing.answers import relay
 from hub.routing.decide import LINK_TICKET, TicketKind
+from hub.routing.findings import findings_of
 from hub.routing.notes import Notes
 from hub.routing.ownership import check_ownership
 from hub.routing.tickets import Tickets
 from hub.routing.tracing import send_traced
 from hub.traces.record import Traces
 from ocpi_modules import headers as names
-from ocpi_modules import registry, roles, validation
+from ocpi_modules import registry, roles
 from ocpi_modules.http.paths import endpoint_url
 from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID, ModuleSpec, Role
-from ocpi_modules.status import ClientError, ConnectionProblem, HubError, InvalidParameters, UnknownReceiver
+from ocpi_modules.status import ClientError, ConnectionProblem, HubError, UnknownReceiver
 
 _NOT_NOW = "it is registered here but away now; GET hubclientinfo tells when it is back."
 
@@ -96,6 +97,8 @@ class Missed(Protocol):
     """What is done about a Session that reached nobody. Never raises."""
 
     async def missed(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, receiver: PartyId) -> None: ...
+
+    async def before_cdr(self, cdr: Mapping[str, Any], owner: PartyId, receiver: PartyId) -> None: ...
 
 
 class PartyToPartyRoute:
@@ -198,9 +201,7 @@ class PartyToPartyRoute:
         platform = await self._receiving_platform(request, sender, receiver)
         self._check_receiver(request, own_roles, platform, receiver)
         check_ownership(request, module, sender, receiver if _has_drivers(platform, receiver) else None)
-        findings = _findings(request)
-        if findings and (caller.platform.switches.strict or platform.switches.strict):
-            raise InvalidParameters(" ".join(findings[:20]))
+        findings = findings_of(request, caller.platform, platform)
         return Forward(request, module, sender, receiver, platform, caller.platform, findings)
 
     async def _receiving_platform(self, request: OcpiRequest, sender: PartyId, receiver: PartyId) -> Platform:
@@ -232,16 +233,22 @@ class PartyToPartyRoute:
         return await send_traced(self._door, self._traces, forward.request, message, forward.platform, forward.findings)
 
     async def _post_cdr(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
+        seconds = self._door.seconds(message, forward.platform) + self._door.push_seconds(forward.platform)
         return await self._cdrs.post(
             forward.request,
             forward.sender,
             forward.receiver,
-            send=lambda: self._send_if_connected(forward, message),
+            send=lambda: self._send_cdr(forward, message),
             relay=lambda outcome: relay(outcome, asker=forward.sender, receiver=forward.receiver),
             endpoint=_endpoint(forward),
             findings=forward.findings,
-            within=timedelta(seconds=self._door.seconds(message, forward.platform)),
+            within=timedelta(seconds=seconds),
         )
+
+    async def _send_cdr(self, forward: Forward, message: RoutedMessage) -> Outcome:
+        if _connected(forward.platform, forward.receiver):
+            await self._missed.before_cdr(forward.request.document, forward.sender, forward.receiver)
+        return await self._send_if_connected(forward, message)
 
     async def _send_if_connected(self, forward: Forward, message: RoutedMessage) -> Outcome:
         """A receiver that is away is an outcome like any other: CDRs are journalled, Sessions owed."""
@@ -259,13 +266,16 @@ class PartyToPartyRoute:
 
     async def _keep(self, forward: Forward, outcome: Outcome) -> None:
         request = forward.request
-        if _is_session_push(request) and isinstance(outcome, Unreachable | TimedOut) and not forward.findings:
-            await self._missed.missed(request, forward.module, forward.sender, forward.receiver)
-        pushed = "country_code" in request.endpoint.names and request.method is not Method.GET
-        if not pushed or not isinstance(outcome, Delivered):
+        arrived = isinstance(outcome, Delivered)
+        if not (_is_push(request) if arrived else _is_session_push(request) and reached_nobody(outcome)):
             return
-        keep = self._objects.mark_stale if forward.findings else self._objects.keep
-        await keep(request, forward.module, forward.sender, forward.receiver)
+        what = request, forward.module, forward.sender, forward.receiver
+        if forward.findings:
+            await self._objects.mark_stale(*what)
+        elif arrived:
+            await self._objects.keep(*what)
+        else:
+            await self._missed.missed(*what)
 
     async def _page(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
         """A list: body and counts pass, the Link leads to the hub (R-68)."""
@@ -291,6 +301,10 @@ class PartyToPartyRoute:
         return following.url if following else None
 
 
+def _is_push(request: OcpiRequest) -> bool:
+    return "country_code" in request.endpoint.names and request.method is not Method.GET
+
+
 def _is_session_push(request: OcpiRequest) -> bool:
     pushes = request.method in (Method.PUT, Method.PATCH)
     return pushes and request.module is ModuleID.sessions and request.interface is InterfaceRole.RECEIVER
@@ -303,18 +317,6 @@ def _has_drivers(platform: Platform, receiver: PartyId) -> bool:
 
 def _connected(platform: Platform, receiver: PartyId) -> bool:
     return platform.connected and platform.serves(receiver)
-
-
-def _findings(request: OcpiRequest) -> tuple[str, ...]:
-    """What is odd about the body, as sentences (contracts section 4)."""
-    expected = request.endpoint.body
-    if not request.body or expected is None:
-        return ()
-    command = request.variables.get("command", "")
-    if request.endpoint.bodies and command not in request.endpoint.bodies:
-        raise InvalidParameters(f"{command} is no command; known are {', '.join(request.endpoint.bodies)}.")
-    found = validation.findings(request.endpoint.bodies.get(command, expected), request.document)
-    return tuple(finding.message for finding in found)
 
 
 def _endpoint(forward: Forward) -> str:

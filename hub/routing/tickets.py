@@ -26,6 +26,7 @@ from hub.parties.platforms import Caller
 from hub.routing import notes, repository, response_url
 from hub.routing.answers import relay
 from hub.routing.decide import TicketKind
+from hub.routing.findings import findings_of
 from hub.routing.repository import StoredResult, StoredTicket
 from hub.routing.tracing import send_traced
 from hub.traces.record import Traces
@@ -50,10 +51,13 @@ def not_available() -> NotAvailable:
 
 
 class Tickets:
+    """`prompt` is for what a driver waits for, `database` for pages of lists."""
+
     def __init__(
         self,
         *,
         database: Database,
+        prompt: Database,
         door: DoorOut,
         directory: Directory,
         policy: Policy,
@@ -62,6 +66,7 @@ class Tickets:
         public_url: str,
     ) -> None:
         self._database = database
+        self._prompt = prompt
         self._door = door
         self._directory = directory
         self._policy = policy
@@ -79,7 +84,7 @@ class Tickets:
         ticket = self._ticket(TicketKind.RESPONSE_URL, message, url, self._expiry(request), request.path.strip("/"))
         now = self._clock()
         learned = notes.of_request(request, now, ticket.expires_at)
-        await self._store(lambda connection: repository.insert_ticket(connection, ticket, learned, now))
+        await self._store(self._prompt, lambda connection: repository.insert_ticket(connection, ticket, learned, now))
         ours = f"{endpoint_url(self._public_url, request.module, InterfaceRole.SENDER)}/{ticket.reference}"
         return response_url.replaced(message, request.endpoint.response_url, ours), ticket
 
@@ -89,7 +94,7 @@ class Tickets:
         if not unsent and notes.was_taken(outcome):
             return
         try:
-            async with self._database.transaction() as connection:
+            async with self._prompt.transaction() as connection:
                 if unsent:
                     await repository.delete_ticket(connection, ticket.reference)
                 else:
@@ -100,13 +105,14 @@ class Tickets:
     async def link(self, message: RoutedMessage, url: str) -> str:
         """A reference for a page whose URL has no offset (R-69)."""
         ticket = self._ticket(TicketKind.LINK, message, url, self._clock() + LINK_LIFETIME, "")
-        await self._store(lambda connection: repository.insert_ticket(connection, ticket))
+        await self._store(self._database, lambda connection: repository.insert_ticket(connection, ticket))
         return ticket.reference
 
     async def find(self, reference: str, kind: TicketKind, opens: Callable[[StoredTicket], bool]) -> StoredTicket:
         """The ticket, where it `opens` for who asks; else NotFound (404), in the same words as for none. NotAvailable (503)."""
         try:
-            async with self._database.connection() as connection:
+            database = self._database if kind is TicketKind.LINK else self._prompt
+            async with database.connection() as connection:
                 ticket = await repository.find_ticket(connection, reference, self._clock())
         except DatabaseAway:
             raise not_available() from None
@@ -116,7 +122,11 @@ class Tickets:
         return ticket
 
     async def follow(self, request: OcpiRequest, caller: Caller, reference: str) -> OcpiResponse:
-        """Deliver a result to the URL the asker gave, or answer the same result as the first time."""
+        """Deliver a result to the URL the asker gave, or answer the same result as the first time.
+
+        Raises NotFound (404), NotAvailable (503), InvalidParameters (2001) for an odd result where one of the two is strict, and
+        HubError.
+        """
 
         def opens(ticket: StoredTicket) -> bool:
             agreed = self._policy.allows(ticket.addressee, ticket.asker, ModuleID(ticket.module))
@@ -130,15 +140,16 @@ class Tickets:
             return OcpiResponse(
                 before.http_status, before.answer, names.routing_headers(to=ticket.addressee, sender=ticket.asker)
             )
-        outcome = await self._deliver(request, ticket)
+        outcome = await self._deliver(request, caller, ticket)
         response = relay(outcome, asker=ticket.addressee, receiver=ticket.asker)
         if isinstance(outcome, Delivered):
             stored = StoredResult(response.http_status, response.body)
             await self._remember(reference, digest, stored, taken=notes.is_taken(request.document))
         return response
 
-    async def _deliver(self, request: OcpiRequest, ticket: StoredTicket) -> Outcome:
+    async def _deliver(self, request: OcpiRequest, caller: Caller, ticket: StoredTicket) -> Outcome:
         platform = await self._directory.platform_of(ticket.asker)
+        findings = findings_of(request, caller.platform, *([platform] if platform else []))
         if platform is None or not platform.serves(ticket.asker):
             return Unreachable("it is no longer registered here.")
         message = RoutedMessage(
@@ -151,27 +162,27 @@ class Tickets:
             correlation_id=request.correlation_id,
             url=ticket.url,
         )
-        return await send_traced(self._door, self._traces, request, message, platform)
+        return await send_traced(self._door, self._traces, request, message, platform, findings)
 
     async def _result(self, reference: str, digest: bytes) -> StoredResult | None:
         try:
-            async with self._database.connection() as connection:
+            async with self._prompt.connection() as connection:
                 return await repository.find_result(connection, reference, digest)
         except DatabaseAway:
             raise not_available() from None
 
     async def _remember(self, reference: str, digest: bytes, result: StoredResult, *, taken: bool) -> None:
         try:
-            async with self._database.transaction() as connection:
+            async with self._prompt.transaction() as connection:
                 await repository.insert_result(connection, reference, digest, result)
                 if not taken:
                     await repository.unlearn(connection, reference, notes.ONLY_WHEN_TAKEN)
         except DatabaseAway:
             return  # the asker has it; a repetition would be delivered once more, which a result allows
 
-    async def _store(self, write: Callable[[Any], Any]) -> None:
+    async def _store(self, database: Database, write: Callable[[Any], Any]) -> None:
         try:
-            async with self._database.transaction() as connection:
+            async with database.transaction() as connection:
                 await write(connection)
         except DatabaseAway:
             raise not_available() from None

@@ -45,7 +45,8 @@ __all__ = [
 
 DEFAULT_DEADLINE = 30.0
 
-_MOST_ORIGINS = 5000
+_MOST_LANES = 5000
+_Lane = tuple[Origin, str]
 
 
 @dataclass(slots=True)
@@ -59,7 +60,8 @@ class _Progress:
 class OcpiClient:
     """Times in seconds. `allow_insecure` permits http and private addresses (development); certificates are always verified.
 
-    `extra_ca` is a PEM file of authorities trusted besides the system's. `connections` and `waiting` are per destination.
+    `extra_ca` is a PEM file of authorities trusted besides the system's. `connections` and `waiting` are per lane of a host
+    (Q-10): what is sent in one lane never waits for another.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class OcpiClient:
         self._idle_seconds = idle_seconds
         self._resolver = Resolver()
         self._resolve = resolve or self._resolver
-        self._pools: dict[Origin, Pool] = {}
+        self._pools: dict[_Lane, Pool] = {}
 
     async def send(
         self, request: OutgoingRequest | WrittenRequest, deadline: float = DEFAULT_DEADLINE
@@ -132,7 +134,8 @@ class OcpiClient:
     async def _once(
         self, request: WrittenRequest, target: str, progress: _Progress, *, fresh: bool = False
     ) -> IncomingAnswer:
-        pool = self._pools.get(request.origin) or self._new_pool(request.origin)
+        lane = (request.origin, request.lane)
+        pool = self._pools.get(lane) or self._new_pool(lane)
         connection = (None if fresh else pool.take()) or await self._acquire(pool, progress, fresh=fresh)
         was_kept = connection.answered > 0
         progress.sent = True
@@ -150,9 +153,10 @@ class OcpiClient:
         async with asyncio.timeout_at(progress.until):
             return await pool.acquire(fresh=fresh)
 
-    def _new_pool(self, origin: Origin) -> Pool:
+    def _new_pool(self, lane: _Lane) -> Pool:
         self._make_room()
-        pool = self._pools[origin] = Pool(
+        origin = lane[0]
+        pool = self._pools[lane] = Pool(
             origin,
             self._addresses,
             self._tls if origin.scheme == "https" else None,
@@ -165,10 +169,10 @@ class OcpiClient:
         return pool
 
     def _make_room(self) -> None:
-        if len(self._pools) >= _MOST_ORIGINS:
-            for origin in [origin for origin, pool in self._pools.items() if pool.empty]:
-                del self._pools[origin]
-        if len(self._pools) >= _MOST_ORIGINS:
+        if len(self._pools) >= _MOST_LANES:
+            for lane in [lane for lane, pool in self._pools.items() if pool.empty]:
+                del self._pools[lane]
+        if len(self._pools) >= _MOST_LANES:
             raise RequestRefused("Too many destinations are being called at once.")
 
     async def _addresses(self, origin: Origin) -> list[str]:

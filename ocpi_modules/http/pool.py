@@ -1,4 +1,4 @@
-"""The connections to one origin: a bounded number, kept for some seconds, handed out newest first."""
+"""The connections of one lane to one origin: a bounded number, kept for some seconds, handed out newest first."""
 
 import asyncio
 import ssl

@@ -23,7 +23,8 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 class OutgoingRequest:
     """Host, Content-Length and the like in `headers` are replaced by our own; a body without Content-Type is application/json.
 
-    `last`: its connection is closed behind it, whatever the partner says.
+    `last`: its connection is closed behind it, whatever the partner says. `lane`: its connections are shared with requests of the
+    same lane only, whoever else calls the host.
     """
 
     method: str
@@ -31,6 +32,7 @@ class OutgoingRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     last: bool = False
+    lane: str = ""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class WrittenRequest:
     target: str
     rest: bytes = field(repr=False)
     last: bool = False
+    lane: str = ""
 
     def bytes_to(self, target: str) -> bytes:
         """What goes on the wire."""
@@ -64,7 +67,7 @@ def write(request: OutgoingRequest, *, allow_insecure: bool = False) -> WrittenR
     if request.last:
         lines.append("Connection: close")
     rest = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + request.body
-    return WrittenRequest(request.method, origin, target, rest, request.last)
+    return WrittenRequest(request.method, origin, target, rest, request.last, request.lane)
 
 
 class PreparedEndpoint:
@@ -82,7 +85,15 @@ class PreparedEndpoint:
         self._head = f"{_host(self._origin)}\r\nAuthorization: {authorization}\r\n{names.REQUEST_ID}: "
 
     def written(
-        self, method: str, path: str, query: str, request_id: str, correlation_id: str, routing: str, body: bytes
+        self,
+        method: str,
+        path: str,
+        query: str,
+        request_id: str,
+        correlation_id: str,
+        routing: str,
+        body: bytes,
+        lane: str = "",
     ) -> WrittenRequest | None:
         """As `write` does it, byte for byte; None for what needs its closer look: anything unusual in what it is given."""
         after = f"{path}?{query}" if query else path
@@ -99,7 +110,7 @@ class PreparedEndpoint:
         length = f"Content-Length: {len(body)}\r\n" if body or method in _WITH_BODY else ""
         ids = f"{request_id}\r\n{names.CORRELATION_ID}: {correlation_id}\r\n"
         rest = f"{self._head}{ids}{routing}{kind}{length}\r\n".encode("ascii") + body
-        return WrittenRequest(method, self._origin, target, rest)
+        return WrittenRequest(method, self._origin, target, rest, False, lane)
 
 
 @lru_cache(4096)

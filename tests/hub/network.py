@@ -242,6 +242,8 @@ class Network:
     time: list[datetime]
     traces: Traces
     writer: TraceWriter
+    alarm_fields: list[dict[str, Any]]
+    """What stands in each of the alarms."""
 
     @property
     def public_url(self) -> str:
@@ -292,7 +294,7 @@ async def network(
     policy: DefaultPolicy = DefaultPolicy.open,
     wrap: Callable[[Database], Any] = lambda database: database,
     fan_out: int = 0,
-    admit: Callable[[Platform], None] = lambda platform: None,
+    admit: Callable[[Platform, bool], None] = lambda platform, prompt: None,
 ) -> AsyncIterator[Network]:
     """`wrap` may put something between the hub and its database (an outage); `fan_out` eMSPs are asked about unknown tokens;
     `admit` may refuse a request of a platform."""
@@ -307,7 +309,7 @@ async def network(
         for partner in (cpo, emsp):
             await register(database, keys, partner)
         client = await stack.enter_async_context(OcpiClient(allow_insecure=True))
-        time, alarms, flagged, reached = [NOW], [], [], []
+        time, alarms, alarm_fields, flagged, reached = [NOW], [], [], [], []
         directory = Directory(database, keys, HUB, lambda: time[0])
         await directory.refresh()
 
@@ -316,6 +318,7 @@ async def network(
 
         def alarm(event: str, **fields: Any) -> None:
             alarms.append(event)
+            alarm_fields.append(fields)
 
         door = DoorOut(client, deadlines=deadlines, report=report)
         edge = OcpiEdge(_nothing, _NotYet(), registry.MODULES, lambda: time[0])
@@ -332,7 +335,15 @@ async def network(
         passed = PassedObjects(batches=batches, objects=objects, later=later, clock=shared["clock"])
         book = Book()
         allowed = Policy(policy, book, lambda: time[0])
-        tickets = Tickets(door=door, directory=directory, policy=allowed, traces=traces, public_url=url, **shared)
+        tickets = Tickets(
+            prompt=seen_database,
+            door=door,
+            directory=directory,
+            policy=allowed,
+            traces=traces,
+            public_url=url,
+            **shared,
+        )
         journal = CdrJournal(
             later=later,
             alarm=alarm,
@@ -341,11 +352,15 @@ async def network(
             wake=lambda: guaranteed.wake(),
             **shared,
         )
+        audience = Audience(directory, allowed)
+        pushing = TracedDoor(client, traces, deadlines=deadlines, report=report)
+        missed = MissedSessions(passed, database=seen_database, audience=audience, door=pushing)
         guaranteed = GuaranteedDelivery(
             database=seen_database,
             receivers=directory,
-            door=TracedDoor(client, traces, deadlines=deadlines, report=report),
+            door=pushing,
             journal=journal,
+            sessions=missed,
             alarm=alarm,
             clock=shared["clock"],
         )
@@ -358,14 +373,14 @@ async def network(
             objects=passed,
             sessions=OwnSessions(seen_database),
             notes=Notes(notes, shared["clock"]),
-            missed=MissedSessions(passed),
+            missed=missed,
             traces=traces,
             public_url=url,
         )
         delivery = DeliveryWorker(
             store=PostgresStore(seen_database),
-            audience=Audience(directory, allowed),
-            door=TracedDoor(client, traces, deadlines=deadlines, report=report),
+            audience=audience,
+            door=pushing,
             alarm=alarm,
         )
         edge.handler = HubHandler(
@@ -394,6 +409,7 @@ async def network(
                 directory=directory,
                 route=route,
                 owners=Owners(**shared),
+                prompt_owners=Owners(**shared),
                 fan_out=AuthorizeFanOut(directory=directory, route=route, most=fan_out, within=timedelta(seconds=1))
                 if fan_out
                 else None,
@@ -423,6 +439,7 @@ async def network(
             time,
             traces,
             writer,
+            alarm_fields,
         )
 
 

@@ -145,7 +145,7 @@ async def running_world(fresh: FreshDatabase, *, policy: str = "open") -> AsyncI
                 "HUB_WEBSITE": "https://hub.example",
             }
         )
-        database = Database(await open_pool(fresh.app_dsn, max_size=4, application_name="test"))
+        database = Database(await open_pool(fresh.app_dsn, max_size=4, application_name="test"), reserved=1)
         stack.push_async_callback(database.close)
         client = await stack.enter_async_context(OcpiClient(allow_insecure=True))
         hub = create_app(settings, database, client, lambda: datetime.now(UTC))

@@ -305,6 +305,18 @@ async def test_an_object_that_is_refused_keeps_none_of_the_others_back(hub: Smal
             assert {name for name, _ in told(await cpo.wait_for("PUT", "hubclientinfo", 2))} == {"EMA", "EMB"}
 
 
+@pytest.mark.parametrize("refusal", [Scripted(status_code=3001), Scripted(http_status=408, status_code=2000)])
+async def test_who_cannot_take_anything_now_is_not_asked_for_each_object(hub: SmallHub, refusal: Scripted) -> None:
+    async with Party.running(CPO) as cpo, Party.running(EMSP) as emsp, Party.running(OTHER) as other:
+        cpo.script("PUT", "hubclientinfo", refusal, Scripted())
+        for party in (cpo, emsp, other):
+            await join(hub, party)
+        async with announcing(hub):
+            await cpo.wait_for("PUT", "hubclientinfo")
+            await settled(hub, cpo, put_off=True)
+            assert len(cpo.received("PUT", "hubclientinfo")) == 1
+
+
 async def test_who_asks_for_time_is_left_alone_so_long(hub: SmallHub) -> None:
     async with Party.running(CPO) as cpo, Party.running(EMSP) as emsp:
         cpo.script("PUT", "hubclientinfo", Scripted(http_status=429, raw=b"", headers={"Retry-After": "600"}))

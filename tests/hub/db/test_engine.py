@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
@@ -149,6 +150,28 @@ async def test_nobody_waits_for_a_connection_that_is_at_hand(
     began = time.monotonic()
     await database.close()
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.promise("Q-09")
+async def test_reserved_connections_are_there_while_all_others_are_taken(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_hand, "KEPT_SECONDS", 3600)
+    pool = await open_pool(server.owner_dsn(), max_size=3, application_name="reserved")
+    database = Database(pool, deadline=0.3, reserved=1)
+    assert await asyncio.gather(*(ask(part) for part in (database, database.prompt) for _ in range(20))) == [1] * 40
+    async with AsyncExitStack() as taken:
+        for _ in range(2):
+            await taken.enter_async_context(database.connection(5))
+        assert await asyncio.gather(*(ask(database.prompt) for _ in range(20))) == [1] * 20
+        with pytest.raises(DatabaseAway):
+            await ask(database)
+    assert database.prompt.prompt is database.prompt
+    assert database.prompt.moved is database.moved
+    began = time.monotonic()
+    await database.close()
+    assert time.monotonic() - began < 2
+    assert pool.get_size() == 0
 
 
 async def test_connections_at_hand_go_back_to_the_pool(

@@ -67,10 +67,27 @@ def test_wakes_after_an_outage_are_spread_over_at_most_thirty_seconds() -> None:
         (200, b"<html>", Method.PUT, Failed),
         (503, b"", Method.PUT, Failed),
         (429, b"", Method.PUT, Failed),
+        (408, NO, Method.PUT, Failed),
+        (408, b"", Method.PUT, Failed),
     ],
 )
 def test_what_an_answer_means(status: int, body: bytes, method: Method, expected: type[Verdict]) -> None:
     assert isinstance(judge(classify(IncomingAnswer(status, {}, body)), method), expected)
+
+
+@pytest.mark.promise("S-07", "S-36")
+@pytest.mark.parametrize("status", [200, 400, 404, 429, 500])
+@pytest.mark.parametrize("enveloped", [True, False])
+def test_what_goes_into_a_log_holds_no_word_of_the_receivers(status: int, enveloped: bool) -> None:
+    words = b"04AABBCC is unknown to token-of-yours"
+    body = (
+        b'{"status_code":2004,"status_message":"%s","timestamp":"2026-01-01T00:00:00Z"}' % words if enveloped else words
+    )
+    verdict = judge(classify(IncomingAnswer(status, {}, body)), Method.PUT)
+    assert isinstance(verdict, Failed | Rejected)
+    assert words.decode() in verdict.reason
+    assert verdict.plain.startswith(f"HTTP {status}")
+    assert not any(word in verdict.plain for word in ("04AABBCC", "token-of-yours"))
 
 
 @pytest.mark.parametrize("status", [429, 503])

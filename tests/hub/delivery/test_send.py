@@ -1,5 +1,6 @@
 """The door out, to one receiver that keeps every byte."""
 
+import asyncio
 from dataclasses import replace
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from hub.delivery.outcome import Delivered, NotSent
-from hub.delivery.send import DoorOut, RoutedMessage
+from hub.delivery.send import Deadlines, DoorOut, RoutedMessage
 from hub.parties.platforms import Connection, Platform, PlatformState
 from hub.parties.switches import Switches
 from ocpi_modules.http.client import OcpiClient
@@ -77,6 +78,32 @@ async def test_a_platform_that_is_switched_is_written_to_as_it_wants_at_once() -
     usual, bare, ending = await arrived(a_push(), ("t", Switches()), ("t", switched), ("t", slashed))
     assert bare == "".join(line for line in usual.splitlines(keepends=True) if not line.startswith("OCPI-"))
     assert ending == usual.replace("/L1 HTTP", "/L1/ HTTP")
+
+
+@pytest.mark.promise("Q-10")
+@pytest.mark.parametrize("slashes", ["as_listed", "always"])
+async def test_pushes_that_hang_hold_up_no_direct_message_and_no_other_platform_of_the_host(slashes: str) -> None:
+    async def hang_for_the_first(connection: RawConnection) -> None:
+        while b"/slow/" not in await connection.reader.readuntil(b"{ }"):
+            await connection.send(ANSWER)
+        await asyncio.sleep(60)
+
+    switches = Switches(trailing_slash=slashes)
+    async with raw_server(hang_for_the_first) as port, OcpiClient(allow_insecure=True, connections=2) as client:
+        door = DoorOut(client, deadlines=Deadlines(direct=5, push=60))
+        slow, other = platform_at(port, switches=switches), platform_at(port, switches=switches)
+        held = [asyncio.create_task(door.send(a_push(path="/slow/1"), slow, push=True)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert isinstance(await door.send(a_push(path="/quick/1"), slow), Delivered)
+        for push in (True, False):
+            assert isinstance(await door.send(a_push(path="/quick/1"), other, push=push), Delivered)
+        held += [asyncio.create_task(door.send(a_push(path="/slow/1"), slow)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for push in (True, False):
+            assert isinstance(await door.send(a_push(path="/quick/1"), other, push=push), Delivered)
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.agreements.policy import DefaultPolicy
+from hub.agreements.policy import CdrMode, DefaultPolicy, Terms
 from hub.delivery import backoff
 from hub.delivery.send import Deadlines
 from ocpi_modules import json
@@ -241,6 +241,7 @@ async def test_an_object_a_receiver_refuses_is_tried_three_times_and_holds_up_no
             return [row["next_attempt_at"] for row in await debts(here)] == [None]
 
         await eventually(quarantined)
+        assert [fields["reason"] for fields in here.net.alarm_fields] == ["HTTP 200, OCPI 2001"]
         assert len([seen for seen in pushed(here.net.emsp) if seen.target.endswith("BAD")]) == 3
         [debt] = await debts(here)
         assert (debt["attempts"], "no" in debt["last_error"]) == (3, True)
@@ -350,12 +351,13 @@ async def test_a_cursor_of_another_cluster_leads_to_a_walk_through_everything(he
 # Sessions that were missed
 
 
-async def session(here: World, status: int, **fields: Any) -> bytes:
+async def session(here: World, status: int, /, **fields: Any) -> bytes:
     """The CPO pushes a Session to the eMSP and reads this OCPI status."""
     token = objects.cdr_token(country_code="DE", party_id="MSP")
     own = {"country_code": "NL", "party_id": "CPO", "id": "S1", "cdr_token": token}
     body = json.encode(objects.session(**own | {"last_updated": "2026-03-01T12:00:00Z"} | fields))
-    answer = await here.net.call(here.net.cpo, "PUT", "/receiver/sessions/NL/CPO/S1", body, to=EMSP)
+    path = f"/receiver/sessions/NL/CPO/{fields.get('id', 'S1')}"
+    answer = await here.net.call(here.net.cpo, "PUT", path, body, to=EMSP)
     assert answer.status_code == status, answer.message
     return body
 
@@ -397,6 +399,78 @@ async def test_a_session_nobody_answered_for_in_time_is_put_again(hub_database: 
             here.net.emsp.answer = lambda seen: accepted()
             await until(lambda: len(pushed(here.net.emsp)) == 2)
             assert pushed(here.net.emsp)[1].body == body
+
+
+@pytest.mark.rule("R-22", "R-23")
+@pytest.mark.parametrize("code", [4002, 4003])
+async def test_a_session_another_hub_could_not_bring_to_the_receiver_is_put_again(here: World, code: int) -> None:
+    """The receiver's platform is a hub itself; the owner reads what that says, and the latest state goes out again."""
+    away = (200, {}, b'{"status_code":%d,"status_message":"not there","timestamp":"2026-01-01T00:00:00Z"}' % code)
+    here.net.emsp.answer = lambda seen: away
+    async with here.delivering():
+        await until(lambda: EMSP in here.net.delivery.destinations)
+        await session(here, code)
+        last = await session(here, code, status="COMPLETED", last_updated="2026-03-01T12:10:00Z")
+        here.net.emsp.answer = lambda seen: accepted()
+        before = len(pushed(here.net.emsp))
+        await until(lambda: len(pushed(here.net.emsp)) > before)
+        assert pushed(here.net.emsp)[-1].body == last
+
+        async def nothing_owed() -> bool:
+            return await debts(here) == []
+
+        await eventually(nothing_owed)
+
+
+@pytest.mark.rule("R-23")
+async def test_what_is_not_the_latest_state_is_not_put_as_if_it_were(here: World) -> None:
+    async with here.delivering():
+        await until(lambda: EMSP in here.net.delivery.destinations)
+        await here.set_connection(here.net.emsp, "OFFLINE")
+        await session(here, 4003)
+        await session(here, 4003, last_updated="2026-03-01T12:05:00Z", kwh="odd")
+        await session(here, 4003, last_updated="2026-03-01T11:00:00Z", id="S2", kwh="odd")
+        assert len(await debts(here)) == 1
+        await here.set_connection(here.net.emsp, "CONNECTED")
+
+        async def nothing_owed() -> bool:
+            return await debts(here) == []
+
+        await eventually(nothing_owed)
+        assert pushed(here.net.emsp) == []
+        await here.set_connection(here.net.emsp, "OFFLINE")
+        last = await session(here, 4003, last_updated="2026-03-01T12:10:00Z", status="COMPLETED")
+        await session(here, 4003, last_updated="2026-03-01T12:06:00Z", kwh="odd")  # older than what is owed
+        await here.set_connection(here.net.emsp, "CONNECTED")
+        await until(lambda: len(pushed(here.net.emsp)) == 1)
+        assert pushed(here.net.emsp)[0].body == last
+
+
+@pytest.mark.parametrize("guaranteed", [False, True])
+@pytest.mark.parametrize("taken", [True, False])
+async def test_the_last_state_of_a_session_goes_before_its_cdr(here: World, guaranteed: bool, taken: bool) -> None:
+    net, mode = here.net, CdrMode.guaranteed if guaranteed else CdrMode.transparent
+    net.policy.replace({frozenset((CPO, EMSP)): Terms(cdr_mode=mode)})
+    async with here.delivering():
+        await until(lambda: EMSP in net.delivery.destinations)
+    await here.set_connection(net.emsp, "OFFLINE")
+    await session(here, 4003, last_updated="2026-03-01T12:05:00Z")
+    last = await session(here, 4003, last_updated="2026-03-01T12:10:00Z", status="COMPLETED")
+    await session(here, 4003, id="S2")
+    await here.set_connection(net.emsp, "CONNECTED")
+    net.emsp.answer = lambda seen: accepted() if taken or "/cdrs" in seen.target else NO
+    cdr = objects.cdr(
+        country_code="NL", party_id="CPO", id="C1", session_id="s1", credit=None, credit_reference_id=None
+    )
+    cdr["cdr_token"] |= {"country_code": "DE", "party_id": "MSP"}
+    answer = await net.call(net.cpo, "POST", "/receiver/cdrs", json.encode(cdr), to=EMSP)
+    assert answer.status_code == 1000, answer.message
+    assert not guaranteed or await net.guaranteed.round()
+    put, posted = net.emsp.seen
+    assert (put.method, put.target, put.body) == ("PUT", "/msp/receiver/v/sessions/NL/CPO/S1", last)
+    assert put.routing == ("DE*MSP", "NL*CPO")
+    assert (posted.method, posted.target) == ("POST", "/msp/receiver/v/cdrs")
+    assert sorted(row["key_folded"] for row in await debts(here)) == (["S2"] if taken else ["S1", "S2"])
 
 
 async def test_a_session_the_receiver_refused_is_not_put_again(here: World) -> None:

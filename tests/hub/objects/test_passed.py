@@ -121,7 +121,7 @@ async def test_what_is_dated_days_ahead_is_not_kept_and_wins_against_nothing(dat
     await keeping.keep(pushed("S1"), pushed("S2", last_updated=ahead))
     await keeping.keep(pushed("S1", Method.PATCH, json.encode({"kwh": 1, "last_updated": ahead})))
     assert await keeping.kept() == {"S1": (1, True)}
-    await keeping.keep(patched("S1", kwh=2), pushed("S2"))
+    await keeping.keep(pushed("S1"), pushed("S2"))
     assert await keeping.kept() == {"S1": (2, False), "S2": (1, False)}
 
 
@@ -135,7 +135,19 @@ async def test_a_copy_that_is_older_than_what_the_receiver_has_is_not_sent(datab
     await keeping.mark_stale(patched("S1"))
     assert await store.state(key) is None
     await keeping.keep(patched("S1", kwh=2))
-    assert (await store.state(key)).version == known.version + 1  # type: ignore[union-attr]
+    assert await store.state(key) is None  # what it adds to is not what the receiver has
+    await keeping.keep(patched("S1", kwh=3), pushed("S1", last_updated="2026-03-01T12:40:00Z"), patched("S1", 41))
+    assert (await store.state(key)).version == known.version + 4  # type: ignore[union-attr]
+
+
+@pytest.mark.promise("Q-06")
+async def test_what_is_older_than_the_copy_makes_it_no_older(database: Database) -> None:
+    keeping = Keeping(database)
+    await keeping.keep(pushed("S1", last_updated="2026-03-01T12:30:00Z"), pushed("S2"))
+    await keeping.mark_stale(patched("S1", 29))
+    older, broken = patched("S1", 29), pushed("S2", Method.PATCH, b'{"last_updated":7}')
+    await asyncio.gather(*(keeping.mark_stale(request) for request in (older, broken)))
+    assert await keeping.kept() == {"S1": (1, False), "S2": (1, True)}
 
 
 async def test_a_full_queue_is_no_reason_to_lose_what_was_delivered(database: Database) -> None:

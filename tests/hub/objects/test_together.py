@@ -15,6 +15,7 @@ from hub.objects.keep import KeptObjects, Push
 from ocpi_modules import json
 from ocpi_modules.spec import Method, ModuleID
 from ocpi_modules.status import OcpiError
+from ocpi_modules.types import parse_datetime
 from tests.hub.network import CPO
 from tests.hub.objects.seeds import assert_exact, body_of, push_of
 from tests.hub.support import opened
@@ -43,7 +44,8 @@ def session(chance: random.Random, number: int) -> Push:
         body = json.encode({**fields, "last_updated": text})
         method = chance.choice((Method.PUT, Method.PATCH)) if kind != "PATCH" else Method.PATCH
         pushed = push_of(CPO, id, module=ModuleID.sessions, method=method, body=body)
-    return replace(pushed, unfit=kind == "unfit", correlation_id=f"corr-{number}")
+    said = parse_datetime(time) if kind == "unfit" and chance.random() < 0.5 else None
+    return replace(pushed, unfit=kind == "unfit", last_updated=said, correlation_id=f"corr-{number}")
 
 
 def tariff(chance: random.Random, number: int) -> Push:

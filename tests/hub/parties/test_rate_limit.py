@@ -25,11 +25,11 @@ def platform() -> Platform:
     return Platform(uuid4(), "one", PlatformState.REGISTERED)
 
 
-def taken(limit: RateLimit, asking: Platform) -> int:
+def taken(limit: RateLimit, asking: Platform, *, prompt: bool = False) -> int:
     """How many requests are taken at once."""
     for number in range(10_000):
         try:
-            limit.check(asking)
+            limit.check(asking, prompt)
         except ClientError:
             return number
     return 10_000
@@ -42,7 +42,7 @@ def test_what_is_too_much_waits_and_what_was_refused_is_not_counted() -> None:
     assert taken(limit, asking) == 5 * BURST_SECONDS
     for _ in range(100):
         with pytest.raises(ClientError) as refused:
-            limit.check(asking)
+            limit.check(asking, False)
         assert (refused.value.http_status, refused.value.status_code) == (429, 2000)
         assert refused.value.headers == {"Retry-After": "1"}
     time.now += 1
@@ -55,6 +55,18 @@ def test_each_platform_has_its_own_and_nought_is_no_limit() -> None:
     limit, one, other = RateLimit(1, Time()), platform(), platform()
     assert taken(limit, one) == taken(limit, other) == BURST_SECONDS
     assert taken(RateLimit(0, Time()), one) == 10_000
+
+
+@pytest.mark.promise("S-31", "Q-09")
+async def test_a_flood_of_pushes_uses_up_nothing_of_what_a_driver_waits_for(hub_database: FreshDatabase) -> None:
+    asking = platform()
+    limit = RateLimit(1, Time())
+    assert taken(limit, asking) == taken(limit, asking, prompt=True) == BURST_SECONDS
+    async with network(hub_database, admit=RateLimit(1, Time()).check) as net:
+        answers = [await net.call(net.cpo, "GET", "/sender/tokens", to=None) for _ in range(BURST_SECONDS + 1)]
+        assert answers[-1].http_status == 429
+        answer = await net.call(net.cpo, "POST", "/sender/tokens/T1/authorize", to=EMSP)
+        assert (answer.http_status, answer.status_code) == (200, 1000)
 
 
 @pytest.mark.rule("U-36")

@@ -135,6 +135,29 @@ async def test_what_is_no_answer_of_ocpi_is_an_error_of_the_hub(
     assert len(net.emsp.seen) == 1
 
 
+@pytest.mark.rule("F-23", "U-36")
+@pytest.mark.parametrize(
+    ("status", "body", "code", "says"),
+    [
+        (429, b"slow down", 4000, "takes no more for now (HTTP 429); send it again after 7 s."),
+        (503, b"", 4003, "HTTP 503; send it again after 7 s."),
+        (429, ENVELOPE, 2000, None),
+        (503, ENVELOPE, 2000, None),
+    ],
+)
+async def test_a_receiver_that_has_too_much_says_when_to_come_again(
+    net: Network, status: int, body: bytes, code: int, says: str | None
+) -> None:
+    net.emsp.answer = lambda seen: (status, {"Retry-After": "7"}, body)
+    answer = await net.call(net.cpo, "PUT", SESSION, session(), to=EMSP)
+    assert (answer.http_status, answer.status_code, answer.headers["retry-after"]) == (200, code, "7")
+    assert (answer.message if says else answer.body).endswith(says or body)  # type: ignore[arg-type]
+    assert len(net.emsp.seen) == 1
+    net.emsp.answer = lambda seen: (status, {"Retry-After": "soon"}, body)
+    answer = await net.call(net.cpo, "PUT", SESSION, session(), to=EMSP)
+    assert (answer.status_code, "retry-after" in answer.headers) == (code, False)
+
+
 @pytest.mark.rule("R-22", "R-25", "R-29", "K-34", "K-31")
 async def test_a_receiver_that_does_not_answer_in_time_is_4002_and_asked_once(net: Network) -> None:
     async def silence(seen: Any) -> None:

@@ -114,6 +114,41 @@ async def test_a_result_needs_an_agreement_when_it_comes(hub_database: FreshData
         assert (await result(net, url)).status_code == 1000
 
 
+@pytest.mark.rule("U-25", "M-34")
+@pytest.mark.parametrize("who", ["cpo", "emsp"])
+async def test_an_odd_result_passes_flagged_and_a_strict_platform_neither_sends_nor_gets_one(
+    net: Network, who: str
+) -> None:
+    url = await started(net)
+    odd = b'{"result":"PERHAPS"}'
+    assert (await result(net, url, odd)).status_code == 1000
+    assert (net.emsp.seen[-1].body, "result" in " ".join((await net.traced())[-1]["flags"])) == (odd, True)
+    async with net.database.transaction() as connection:
+        strict = {"cpo": net.cpo, "emsp": net.emsp}[who].platform_id
+        await parties.set_switches(connection, strict, {"strict": True})
+        await parties.touch(connection, strict)
+    await net.directory.refresh()
+    answer = await result(net, url, b'{"result":"MAYBE"}')
+    assert (answer.http_status, answer.status_code, len(net.emsp.seen)) == (200, 2001, 1)
+    assert "result" in answer.message
+    assert (await result(net, url)).status_code == 1000
+
+
+@pytest.mark.rule("P-02", "U-25")
+async def test_a_parameter_that_is_required_is_missed(net: Network) -> None:
+    path = f"/receiver/chargingprofiles/S1?response_url={quote(f'{net.emsp.url}/r', safe='')}"
+    assert (await net.call(net.emsp, "GET", path, to=CPO)).status_code == 1000
+    assert "duration" in " ".join((await net.traced())[-1]["flags"])
+    async with net.database.transaction() as connection:
+        await parties.set_switches(connection, net.cpo.platform_id, {"strict": True})
+        await parties.touch(connection, net.cpo.platform_id)
+    await net.directory.refresh()
+    answer = await net.call(net.emsp, "GET", path, to=CPO)
+    assert (answer.status_code, len(net.cpo.seen)) == (2001, 1)
+    assert "duration" in answer.message
+    assert (await net.call(net.emsp, "GET", f"{path}&duration=900", to=CPO)).status_code == 1000
+
+
 @pytest.mark.rule("R-74", "M-23")
 async def test_the_same_result_is_delivered_once_and_a_different_one_again(net: Network) -> None:
     url = await started(net)

@@ -48,6 +48,15 @@ def answering(*answers: bytes) -> Behaviour:
     return behave
 
 
+def silent_below(path: str) -> Behaviour:
+    async def behave(connection: RawConnection) -> None:
+        while path not in (await connection.request())[0]:
+            await connection.send(OK)
+        await silent(connection)
+
+    return behave
+
+
 async def fetch(
     port: int, method: str = "GET", seconds: float = 5, body: bytes = b"", **options: object
 ) -> IncomingAnswer:
@@ -135,6 +144,23 @@ async def test_more_waiting_requests_than_there_is_room_for_are_refused() -> Non
 
 async def silent(connection: RawConnection) -> None:
     await asyncio.sleep(60)
+
+
+@pytest.mark.promise("Q-10")
+async def test_lanes_to_one_host_wait_for_each_other_neither_for_a_connection_nor_in_the_queue() -> None:
+    async with (
+        raw_server(silent_below("/slow")) as port,
+        OcpiClient(allow_insecure=True, connections=1, waiting=1) as client,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        held = [client.send(OutgoingRequest("PUT", f"{url}/slow", lane="a"), 0.5) for _ in range(2)]
+        waiting = asyncio.gather(*held, return_exceptions=True)
+        await asyncio.sleep(0)  # both have begun
+        with pytest.raises(RequestRefused):
+            await client.send(OutgoingRequest("PUT", f"{url}/quick", lane="a"), 5)
+        for lane in ("b", ""):
+            assert (await client.send(OutgoingRequest("PUT", f"{url}/quick", lane=lane), 5)).body == b"ok"
+        assert {type(outcome) for outcome in await waiting} == {TimedOut}
 
 
 async def test_a_partner_that_never_answers_is_cut_at_the_deadline() -> None:
