@@ -15,6 +15,7 @@ from ocpi_modules.spec import Method
 from ocpi_modules.status import ClientApiUnusable, NoMatchingEndpoints, UnsupportedVersion
 
 DEADLINE_SECONDS = 20
+MOST_SAID = 200
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,16 @@ async def call(
     if content is None:
         raise ClientApiUnusable(f"{method} {url} was answered HTTP {answer.http_status} without an OCPI envelope.")
     if not content.succeeded:
-        raise RefusedThere(f"{method} {url} was refused: {content.status_code} {content.status_message}")
+        said = _without(content.status_message, token)
+        raise RefusedThere(f"{method} {url} was refused: {content.status_code} {said}")
     return content.data
+
+
+def _without(words: str, token: str) -> str:
+    """What a partner says, for people and logs: the token it was sent stands in neither of its forms, and it ends some time."""
+    for form in (token, headers.authorization(token).partition(" ")[2]):
+        words = words.replace(form, "...")
+    return words[:MOST_SAID]
 
 
 def _version_url(listed: Any, version: str) -> str:
