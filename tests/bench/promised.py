@@ -1,6 +1,6 @@
 """The numbers the hub publishes as its promise (promises.md, section 2), measured against an `ocpi-hub serve` of its own.
 
-    ingest    p99 of 1,000 broadcast pushes a second, each for three receivers, from the moment each was due
+    ingest    p99 of 1,000 updates of Locations a second, each for three receivers, from the moment each was due
     start     p99 from the acknowledgement of those to their arrival at the receivers
     hop       what the hub adds to the p99 of a message from one party to another, at 100 a second
     restart   from the start after kill -9 to the first answer
@@ -29,9 +29,9 @@ from tests.bench.fan_out_receivers import Receiver
 from tests.bench.messages import CPO, EMSP, MESSAGES
 from tests.bench.product import register_all
 from tests.bench.rounds import Line, pin
+from tests.bench.stored_servers import LOCATIONS, Pushes
 from tests.hub.network import HUB, Partner
 from tests.support.hub_process import HubProcess
-from tests.support.postgres import fresh_database, migrate_hub_template
 
 RATE, SECONDS, WARM_SECONDS = 1000, 10, 2
 HOPS = 100
@@ -43,8 +43,7 @@ PROMISED = {
     "restart to serving": 5000.0,
 }
 """In milliseconds."""
-CONTENT = store.template()
-EMSPS = [EMSP]
+EMSPS = [EMSP, PartyId("DE", "SEC"), PartyId("DE", "THI")]
 
 
 def run() -> Iterator[Line]:
@@ -69,7 +68,7 @@ class Timed(Receiver):
 async def measure(server: store.EmbeddedPostgres) -> dict[str, float]:
     async with (
         receivers() as port,
-        fresh_database(server, migrate_hub_template(server)) as fresh,
+        store.filled(server, LOCATIONS) as fresh,
         OcpiClient(allow_insecure=True, idle_seconds=60, waiting=10_000) as client,
     ):
         partners = [Partner(CPO, "CPO", port), *(Partner(party, "EMSP", port) for party in EMSPS)]
@@ -94,10 +93,10 @@ async def receivers() -> AsyncIterator[int]:
 async def pushed(client: OcpiClient, hub: HubProcess, cpo: Partner, port: int) -> tuple[float, float]:
     """p99 of the answers, p99 from an answer to an arrival."""
     answered: dict[str, float] = {}
+    pushes = Pushes()
 
     async def push(number: int) -> None:
-        name = f"LOC{number}"
-        body = CONTENT.replace("@", name).encode()
+        name, _, body = pushes.next()
         await put(client, f"{hub.url}/ocpi/2.2.1/receiver/locations/NL/CPO/{name}", cpo.token_for_us, HUB, body)
         answered[name] = time.perf_counter()
 
