@@ -77,6 +77,10 @@ class Quiet:
         """The CPO broadcasts a Location."""
         self._push(location(name), name, f"/NL/CPO/{name}", told=told, method=method)
 
+    def put_tariff(self, name: str) -> None:
+        """The CPO broadcasts a Tariff."""
+        self._push(ObjectKey(CPO, ModuleID.tariffs, name, "*"), name, f"/NL/CPO/{name}", told=False)
+
     def put_token(self, owner: PartyId, name: str, *, revoked: bool = False, told: bool = True) -> None:
         """An eMSP broadcasts a Token."""
         path = f"/{owner.country_code}/{owner.party_id}/{name}"

@@ -131,7 +131,7 @@ class Store(MemoryStore):
         self._process = process
 
     async def renew(self, destinations: Sequence[Destination]) -> dict[PartyId, Standing]:
-        given = [Given(one.party, one.epoch, one.cursor, one.walk) for one in destinations]
+        given = [Given(one.party, one.epoch, one.cursor, one.walk, one.ahead) for one in destinations]
         return await self._do(lambda: self._watched(given))
 
     def _watched(self, given: list[Given]) -> dict[PartyId, Standing]:
