@@ -86,6 +86,7 @@ class DeliveryWorker:
         self._fresh: deque[Fresh] = deque(maxlen=MOST_FRESH)
         self._told = asyncio.Event()
         self._heard: set[UUID] = set()
+        self._waking: list[float] = []
         self._more_to_read = asyncio.Event()
 
     # Callbacks: they never wait
@@ -165,7 +166,7 @@ class DeliveryWorker:
         held = list(self.destinations.values())
         if not held:
             return
-        began = self._clock()
+        began, woken = self._clock(), []
         standings = await self._store.renew(held)
         for destination in held:
             standing = standings.get(destination.party)
@@ -180,6 +181,8 @@ class DeliveryWorker:
                 destination.noted = True  # stored after all, or before it worked
             if destination.noted and destination.failures and not standing.failures:
                 destination.failures, destination.not_before = 0, 0.0
+                woken.append(destination)
+        self._spread(woken)
 
     async def _share(self, workers: list[UUID]) -> None:
         for destination in list(self.destinations.values()):
@@ -287,10 +290,14 @@ class DeliveryWorker:
         self._spread(back)
 
     def _spread(self, woken: list[Destination]) -> None:
-        """Many that wake at once begin one after the other (Q-11, F-25)."""
+        """Many that wake at once, or before those have begun that woke a moment ago, begin one after the other (Q-11, F-25)."""
         now = self._clock()
-        for destination in woken if len(woken) > MANY else ():
-            destination.not_before = max(destination.not_before, now + backoff.spread(len(woken), self._chance()))
+        self._waking = [begins for begins in self._waking if begins > now]
+        many = len(self._waking) + len(woken)
+        for destination in woken if many > MANY else ():
+            begins = now + backoff.spread(many, self._chance())
+            destination.not_before = max(destination.not_before, begins)
+            self._waking.append(begins)
 
     def _may_get(self, destination: Destination) -> bool:
         closed = destination.paused or destination.leaving or destination.away
