@@ -156,7 +156,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     passed = PassedObjects(batches=batches, objects=objects, later=later, clock=clock)
     pushing = TracedDoor(client, traces, report=report)
     delivery = DeliveryWorker(
-        store=PostgresStore(database),
+        store=PostgresStore(database, open_to_all=policy.open),
         audience=Audience(directory, policy),
         door=pushing,
         alarm=_alarms.error,
@@ -249,7 +249,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "later writes": later.run,
             "notes": notes.run,
             "delivery": delivery.run,
-            **({} if policy.open else {"beginnings": Beginnings(database).run}),
+            "beginnings": Beginnings(database, open_to_all=policy.open).run,
             "traces": writer.run,
             "retention": retention.run,
             "pulls": pulls.run,

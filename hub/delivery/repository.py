@@ -43,12 +43,13 @@ async def drop_destinations(connection: Any) -> None:
     )
 
 
-async def beat(connection: Any, worker: UUID) -> None:
-    """This worker lives."""
+async def beat(connection: Any, worker: UUID, *, open_to_all: bool) -> None:
+    """This worker lives, and lets everybody send to everybody or not."""
     await connection.execute(
-        "INSERT INTO delivery_worker (worker, seen_at) VALUES ($1, clock_timestamp()) "
-        "ON CONFLICT (worker) DO UPDATE SET seen_at = excluded.seen_at",
+        "INSERT INTO delivery_worker (worker, seen_at, open) VALUES ($1, clock_timestamp(), $2) "
+        "ON CONFLICT (worker) DO UPDATE SET seen_at = excluded.seen_at, open = excluded.open",
         worker,
+        open_to_all,
     )
 
 
@@ -271,29 +272,6 @@ async def owe_missed(connection: Any, party: str, key: ObjectKey, version: int, 
         *key.columns,
         version,
         reason,
-    )
-
-
-async def owe_all_of(connection: Any, party: str, owner: str, reason: str, seconds: float) -> None:
-    """Note what `owner` pushed to everybody and an agreement lets through to `party`, tombstones too; Locations are due last.
-
-    A debt of this version stays as it is; nothing for a party without a cursor.
-    """
-    await connection.execute(
-        "INSERT INTO undelivered "
-        "(party, owner, module, key_folded, audience, version, attempts, next_attempt_at, last_error, revoked) "
-        "SELECT destination.party, kept.owner, kept.module, kept.key_folded, kept.audience, kept.version, 0, "
-        "clock_timestamp() - CASE kept.module WHEN 'locations' THEN interval '0' ELSE interval '1 hour' END, $3, kept.revoked "
-        "FROM destination JOIN agreement ON (cpo, emsp) IN (($1, $2), ($2, $1)) "
-        "JOIN kept_object AS kept ON kept.owner = $2 AND kept.audience = '*' "
-        "AND (agreement.modules = '{}' OR kept.module = ANY(agreement.modules)) WHERE destination.party = $1 "
-        "ON CONFLICT (party, owner, module, key_folded, audience) DO UPDATE SET version = excluded.version, attempts = 0, "
-        "next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, revoked = excluded.revoked, "
-        "changed_at = clock_timestamp() WHERE undelivered.version < excluded.version",
-        party,
-        owner,
-        reason,
-        timeout=seconds,
     )
 
 

@@ -94,16 +94,20 @@ class Store(Protocol):
 
 
 class PostgresStore:
-    """`lease_seconds` is how long a destination stays with a worker that says nothing more."""
+    """`lease_seconds` is how long a destination stays with a worker that says nothing more.
 
-    def __init__(self, database: Database, *, lease_seconds: float = LEASE_SECONDS) -> None:
+    `open_to_all`: the worker asks for no agreement.
+    """
+
+    def __init__(self, database: Database, *, lease_seconds: float = LEASE_SECONDS, open_to_all: bool = False) -> None:
         self._database = database
+        self._open_to_all = open_to_all
         self.lease_seconds = lease_seconds
 
     async def beat(self, worker: UUID) -> list[UUID]:
         """Say that this worker lives; make and drop destinations; the workers that live."""
         async with self._database.transaction() as connection:
-            await repository.beat(connection, worker)
+            await repository.beat(connection, worker, open_to_all=self._open_to_all)
             await repository.forget_workers(connection, FORGOTTEN_SECONDS)
         async with self._database.transaction() as connection:
             await repository.drop_destinations(connection)

@@ -73,3 +73,23 @@ class DeliveryWorker(Table, table=True):
 
     worker: UUID = Field(primary_key=True)
     seen_at: datetime = Field(sa_column=_instant(nullable=False))
+    open: bool = False
+    """Whether it lets everybody send to everybody."""
+
+
+class ReceiverBeginning(Table, table=True):
+    """A party that hears more since `begins_at` than before; taken out when it is to be walked through every object."""
+
+    __tablename__ = "receiver_beginning"
+
+    party: str = Field(primary_key=True)
+    begins_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class DefaultPolicyRow(Table, table=True):
+    """One row: whether everybody could send to everybody when a process last said so; null before the first."""
+
+    __tablename__ = "default_policy"
+
+    only_row: bool = Field(default=True, primary_key=True)
+    open: bool | None = None

@@ -363,7 +363,7 @@ async def network(
             public_url=url,
         )
         delivery = DeliveryWorker(
-            store=PostgresStore(seen_database),
+            store=PostgresStore(seen_database, open_to_all=allowed.open),
             audience=Audience(directory, allowed),
             door=TracedDoor(client, traces, deadlines=deadlines, report=report),
             alarm=alarm,

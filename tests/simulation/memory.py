@@ -357,6 +357,13 @@ class MemoryDatabase:
             if of == party:
                 debt.due, debt.attempts = self.clock(), 0
 
+    def walk_again(self, party: PartyId) -> None:
+        """What follows when a receiver hears more than before."""
+        held = self.destinations[party]
+        held.epoch += 1
+        held.system, held.cursor, held.walk = self.system, Position(self.oldest_running, 0), ()
+        held.ahead = (0, Position(0, 0))
+
     def pause(self, party: PartyId) -> None:
         """What `ocpi-hub delivery pause` does."""
         self.destinations[party].paused = True

@@ -23,6 +23,7 @@ MEMORY, REPOSITORY, LOG = (
     "hub/delivery/repository.py",
     "hub/objects/changelog_repository.py",
 )
+BEGINNINGS = "hub/delivery/beginnings_repository.py"
 BATCHES, JOURNAL = "hub/objects/batches.py", "hub/clearing/journal.py"
 STORIES = (
     "tests/simulation/test_scenarios.py",
@@ -33,6 +34,7 @@ OTHERS = {
     BACKOFF: STORIES,
     REPOSITORY: ("tests/hub/delivery/test_store_contract.py",),
     LOG: ("tests/hub/delivery/test_store_contract.py", "tests/hub/objects/test_changelog.py"),
+    BEGINNINGS: ("tests/hub/delivery/test_beginnings.py", "tests/hub/registration/test_receiver.py"),
     BATCHES: (
         "tests/scenarios/test_broadcast_push.py",
         "tests/hub/objects/test_batches.py",
@@ -112,6 +114,9 @@ MUTANTS = (
     Mutant("read ahead is as good as told", DESTINATIONS, "self.delivered, self.unsettled, self.ahead", "self.delivered, self.unsettled, self._read_ahead"),
     Mutant("how far it was told is forgotten", MEMORY, "(held.system, one.ahead)", "(held.system, Position(0, 0))"),
     Mutant("a place of another cluster in SQL", REPOSITORY, "CASE WHEN ahead[1] = system_identifier::text THEN ahead[2:3] END", "ahead[2:3]"),
+    Mutant("a walk under the same epoch", MEMORY, "held.epoch += 1\n        held.system, held.cursor", "held.system, held.cursor"),
+    Mutant("a walk under the same epoch in SQL", BEGINNINGS, "SET epoch = epoch + 1, ", "SET "),
+    Mutant("open while others ask for agreements", BEGINNINGS, "(SELECT FROM delivery_worker AS other WHERE NOT other.open)", "(SELECT WHERE false)"),
     Mutant("a walk in the order of keys", WALKS, 'place or (REVOKED, "", "")', 'place or ("", "", "")'),
     Mutant("a call changes nothing", WORKER, "self._heard.add(platform.id)", "return"),
     Mutant("failing for ever pauses nobody", MEMORY, "held.failing_since < now - PAUSE_DAYS * 86_400", "False"),

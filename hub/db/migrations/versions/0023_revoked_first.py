@@ -1,4 +1,5 @@
-"""What is revoked is found by an index, and how far a receiver was told of it is remembered (promises section 2).
+"""What is revoked is found by an index, and how far a receiver was told of it is remembered (promises section 2). Receivers that
+hear more than before are noted.
 
 `revoked` only says what goes first: where a program before this one wrote a Token it may be wrong, and nothing is lost by that.
 """
@@ -21,6 +22,14 @@ COLUMNS = (
     "ALTER TABLE undelivered ADD COLUMN revoked boolean NOT NULL DEFAULT false",
     "ALTER TABLE destination ADD COLUMN ahead text[]",
 )
+BEGINNINGS = (
+    "CREATE TABLE receiver_beginning (party text PRIMARY KEY, begins_at timestamptz NOT NULL)",
+    "CREATE TABLE default_policy (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), open boolean)",
+    "INSERT INTO default_policy DEFAULT VALUES",
+    "ALTER TABLE delivery_worker ADD COLUMN open boolean NOT NULL DEFAULT false",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON receiver_beginning TO ocpi_hub_app",
+    "GRANT SELECT, UPDATE ON default_policy TO ocpi_hub_app",
+)
 FILLED = (
     "UPDATE kept_object SET revoked = true WHERE module = 'tokens' AND is_revoked(module, body)",
     "UPDATE undelivered AS debt SET revoked = true FROM kept_object AS kept WHERE kept.revoked "
@@ -34,7 +43,7 @@ FILLED = (
 
 
 def upgrade() -> None:
-    for statement in COLUMNS:
+    for statement in (*COLUMNS, *BEGINNINGS):
         op.execute(statement)
     with op.get_context().autocommit_block():
         for statement in FILLED:
