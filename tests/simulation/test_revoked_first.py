@@ -88,6 +88,7 @@ def test_what_was_told_ahead_is_not_told_again_after_an_outage_in_between() -> N
         await away_and_back(here, 380, 390)
         await asyncio.sleep(20)
         assert {"T380", "T390"} <= set(names(cpo)[:6])
+        await here.hand_over()
         for _ in range(3):
             cpo.moods = [(0.0, "down")]
             await asyncio.sleep(15)
