@@ -299,7 +299,7 @@ class Destination:
     @property
     def hungry(self) -> bool:
         """Whether it has room for more of the log, and may have it."""
-        return not self.paused and not self.leaving and len(self.unsettled) < LOW_WATER
+        return not self.paused and not self.leaving and not self.busy
 
     @property
     def behind(self) -> bool:

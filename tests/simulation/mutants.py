@@ -114,7 +114,6 @@ MUTANTS = (
     Mutant("read ahead is as good as told", DESTINATIONS, "self.delivered, self.unsettled, self.ahead", "self.delivered, self.unsettled, self._read_ahead"),
     Mutant("how far it was told is forgotten", MEMORY, "(held.system, one.ahead)", "(held.system, Position(0, 0))"),
     Mutant("a place of another cluster in SQL", REPOSITORY, "CASE WHEN ahead[1] = system_identifier::text THEN ahead[2:3] END", "ahead[2:3]"),
-    Mutant("a walk under the same epoch", MEMORY, "held.epoch += 1\n        held.system, held.cursor", "held.system, held.cursor"),
     Mutant("a walk under the same epoch in SQL", BEGINNINGS, "SET epoch = epoch + 1, ", "SET "),
     Mutant("open while others ask for agreements", BEGINNINGS, "(SELECT FROM delivery_worker AS other WHERE NOT other.open)", "(SELECT WHERE false)"),
     Mutant("a walk in the order of keys", WALKS, 'place or (REVOKED, "", "")', 'place or ("", "", "")'),
