@@ -162,7 +162,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
     audience = Audience(directory, policy)
     missed = MissedSessions(passed, database=database, audience=audience, door=pushing)
     delivery = DeliveryWorker(
-        store=PostgresStore(database),
+        store=PostgresStore(database, open_to_all=policy.open),
         audience=audience,
         door=pushing,
         alarm=_alarms.error,
@@ -263,7 +263,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "notes": notes.run,
             "delivery": delivery.run,
             **({"wake-ups": wakeups.run} if wakeups is not None else {}),
-            **({} if policy.open else {"beginnings": Beginnings(database).run}),
+            "beginnings": Beginnings(database, open_to_all=policy.open).run,
             "traces": writer.run,
             "retention": retention.run,
             "pulls": pulls.run,

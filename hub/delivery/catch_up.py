@@ -1,7 +1,8 @@
 """Reads the change log for all destinations of a process, each place once however many stand there.
 
 Destinations that are up to date share one position and one query. Those that are behind are read up to where the foremost came,
-so that they join it. What a window shows is what is dirty; nothing of the log is remembered beyond it.
+so that they join it. What a window shows is what is dirty; nothing of the log is remembered beyond it. Whoever is behind, or has
+enough to do, reads what is revoked ahead of that, up to the end of the log.
 """
 
 from collections import defaultdict
@@ -20,9 +21,11 @@ async def read_on(store: Store, destinations: Sequence[Destination], lost: Lost)
 
     `lost` takes those that stand before the beginning of the log. The fewer there are, the more each gets at once.
     """
+    more_revoked = await _read_ahead(store, [one for one in destinations if one.behind])
     places: dict[Position, list[Destination]] = defaultdict(list)
-    most = max(LEAST_CHANGES, min(MOST_CHANGES, MOST_IN_ALL // max(len(destinations), 1)))
-    for destination in destinations:
+    hungry = [one for one in destinations if one.hungry and one.forewarned]
+    most = max(LEAST_CHANGES, min(MOST_CHANGES, MOST_IN_ALL // max(len(hungry), 1)))
+    for destination in hungry:
         if destination.walking is not None:
             await _walk_on(store, destination)
         else:
@@ -40,6 +43,20 @@ async def read_on(store: Store, destinations: Sequence[Destination], lost: Lost)
             else:
                 destination.fed(window)
                 destination.live = not more
+    return more or more_revoked
+
+
+async def _read_ahead(store: Store, destinations: Sequence[Destination]) -> bool:
+    """Give each what is revoked in the next stretch of the log; True when there is more to read."""
+    places: dict[Position, list[Destination]] = defaultdict(list)
+    for destination in destinations:
+        places[destination.reads_ahead_from].append(destination)
+    more = False
+    for place, there in places.items():
+        window = await store.revoked(place)
+        for destination in there:
+            destination.warned(place, window)
+            more = more or (destination.behind and not destination.forewarned)
     return more
 
 

@@ -2,6 +2,7 @@
 
 Each object has one lane: while one state of it is under way, a newer one waits, and of several that wait only the newest is sent.
 The cursor moves over what was settled without a gap. What is remembered is bounded; a receiver that is away costs a cursor.
+Revoked Tokens are read ahead of everything else by a second cursor, and not sent again when the first comes by.
 """
 
 from collections import OrderedDict, deque
@@ -11,13 +12,19 @@ from typing import NamedTuple
 from uuid import UUID
 
 from hub.delivery.backoff import Concurrency
-from hub.objects.changelog import Position, Window
+from hub.objects.changelog import BEGINNING, Position, Window
 from hub.objects.repository import ObjectKey
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Method
 
 Place = tuple[str, ...]
-"""How far a walk through all objects has come: (owner, module, key), empty at the beginning."""
+"""How far a walk through all objects has come, empty at the beginning (`walks.py`)."""
+
+
+class Told(NamedTuple):
+    """A mark between what is revoked: so far it was told ahead of everything else."""
+
+    ahead: Position
 
 
 class Walked(NamedTuple):
@@ -26,6 +33,8 @@ class Walked(NamedTuple):
     place: Place | None
 
 
+Mark = tuple[Position | Walked | Told, ObjectKey | None, int]
+"""How far all is settled once the object has this version."""
 MOST_REMEMBERED = 4_000
 MOST_PENDING = 2_000
 LOW_WATER = 200
@@ -85,6 +94,8 @@ class Destination:
     """How far a walk through all objects was settled; None when there is none."""
     walking: Place | None = None
     """How far it was read."""
+    ahead: Position = BEGINNING
+    """How far revoked Tokens were settled; what is not behind the cursor means nothing."""
     lease_until: float = 0.0
     not_before: float = 0.0
     failures: int = 0
@@ -101,6 +112,8 @@ class Destination:
     """It reads for itself what it missed: it goes on at the end of the log."""
     live: bool = False
     """It has read up to the end of the log; fresh changes may go out before the log is read again."""
+    forewarned: bool = False
+    """Of what is revoked it has read up to the end of the log; before that it reads nothing else."""
     concurrency: Concurrency = field(default_factory=Concurrency)
     read: Position = field(init=False)
     urgent: OrderedDict[ObjectKey, Pending] = field(default_factory=OrderedDict)
@@ -111,21 +124,22 @@ class Destination:
     delivered: OrderedDict[ObjectKey, int] = field(default_factory=OrderedDict)
     owing: set[ObjectKey] = field(default_factory=set)
     """Objects the store may hold a debt of."""
-    unsettled: deque[tuple[Position | Walked, ObjectKey | None, int]] = field(default_factory=deque)
+    unsettled: deque[Mark] = field(default_factory=deque)
+    unsettled_ahead: deque[Mark] = field(default_factory=deque)
+    _read_ahead: Position = field(init=False)
 
     def __post_init__(self) -> None:
         self.read = self.cursor
         self.walking = self.walk
+        self._read_ahead = self.ahead
 
     # What is to be sent
 
     def fed(self, window: Window) -> None:
         """Take over a window of the log that begins at `read`."""
-        for change in window.ahead:
-            self.want(Pending(change.key, change.version, urgent=True))
-        delivered, unsettled = self.delivered, self.unsettled
+        delivered, unsettled, ahead = self.delivered, self.unsettled, self.ahead
         for change in window.changes:
-            if delivered.get(change.key, 0) < change.version:
+            if delivered.get(change.key, 0) < change.version and not (change.revoked and change.position <= ahead):
                 self.want(Pending(change.key, change.version, urgent=change.revoked))
                 unsettled.append((change.position, change.key, change.version))
         if window.end != self.read:
@@ -134,11 +148,31 @@ class Destination:
         self.live = not window.full
         self.settle()
 
-    def walked(self, objects: Iterable[tuple[ObjectKey, int]], end: Place | None) -> None:
+    @property
+    def reads_ahead_from(self) -> Position:
+        """Where the next revoked Tokens are looked for."""
+        return max(self._read_ahead, self.cursor)
+
+    def warned(self, place: Position, window: Window) -> None:
+        """Take over the revoked Tokens of a stretch of the log behind `place`, unless something before it is missing by now."""
+        if place > self.reads_ahead_from:
+            return
+        for change in window.changes:
+            if self.delivered.get(change.key, 0) < change.version:
+                self.want(Pending(change.key, change.version, urgent=True))
+                self.unsettled_ahead.append((Told(change.position), change.key, change.version))
+        self._read_ahead = max(self._read_ahead, window.end)
+        if self.unsettled_ahead and self.unsettled_ahead[-1][1] is None:
+            self.unsettled_ahead.pop()  # nothing stands between the two marks
+        self.unsettled_ahead.append((Told(self._read_ahead), None, 0))
+        self.forewarned = not window.full
+        self.settle()
+
+    def walked(self, objects: Iterable[Pending], end: Place | None) -> None:
         """Take over a stretch of all objects; `end` None: it was the last."""
-        for key, version in objects:
-            self.want(Pending(key, version))
-            self.unsettled.append((Walked(self.walking), key, version))
+        for pending in objects:
+            self.want(pending)
+            self.unsettled.append((Walked(self.walking), pending.key, pending.version))
         self.walking = end
         self.unsettled.append((Walked(end), None, 0))
         self.settle()
@@ -216,16 +250,23 @@ class Destination:
             self.want(waiting)
 
     def settle(self) -> None:
-        """Move the cursor over everything settled without a gap."""
-        while self.unsettled:
-            mark, key, version = self.unsettled[0]
+        """Move the cursors over everything settled without a gap."""
+        self._pass(self.unsettled)
+        if self.unsettled_ahead:
+            self._pass(self.unsettled_ahead)
+
+    def _pass(self, marks: deque[Mark]) -> None:
+        while marks:
+            mark, key, version = marks[0]
             if key is not None and not self._settled(key, version):
                 return
-            self.unsettled.popleft()
-            if isinstance(mark, Walked):
+            marks.popleft()
+            if isinstance(mark, Position):
+                self.cursor = mark
+            elif isinstance(mark, Walked):
                 self.walk = mark.place
             else:
-                self.cursor = mark
+                self.ahead = mark.ahead
 
     def _settled(self, key: ObjectKey, version: int) -> bool:
         if self.delivered.get(key, 0) >= version:
@@ -238,9 +279,11 @@ class Destination:
             lane.clear()
         self.delivered.clear()
         self.unsettled.clear()
+        self.unsettled_ahead.clear()
         self.read = self.cursor
+        self._read_ahead = self.ahead
         self.walking = self.walk
-        self.live = False
+        self.live = self.forewarned = False
 
     # How it fares
 
@@ -249,6 +292,17 @@ class Destination:
         return not self.in_flight
 
     @property
+    def busy(self) -> bool:
+        """Whether it has no room for more of the log."""
+        return len(self.unsettled) >= LOW_WATER
+
+    @property
     def hungry(self) -> bool:
-        """Whether it has room for more of the log."""
-        return not self.paused and not self.leaving and len(self.unsettled) < LOW_WATER
+        """Whether it has room for more of the log, and may have it."""
+        return not self.paused and not self.leaving and not self.busy
+
+    @property
+    def behind(self) -> bool:
+        """Whether something revoked might wait for it in the log, with room for it."""
+        reads_all_at_once = self.live and self.forewarned and self.walking is None and not self.busy
+        return not reads_all_at_once and len(self.unsettled_ahead) < LOW_WATER

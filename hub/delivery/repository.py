@@ -43,12 +43,13 @@ async def drop_destinations(connection: Any) -> None:
     )
 
 
-async def beat(connection: Any, worker: UUID) -> None:
-    """This worker lives."""
+async def beat(connection: Any, worker: UUID, *, open_to_all: bool) -> None:
+    """This worker lives, and lets everybody send to everybody or not."""
     await connection.execute(
-        "INSERT INTO delivery_worker (worker, seen_at) VALUES ($1, clock_timestamp()) "
-        "ON CONFLICT (worker) DO UPDATE SET seen_at = excluded.seen_at",
+        "INSERT INTO delivery_worker (worker, seen_at, open) VALUES ($1, clock_timestamp(), $2) "
+        "ON CONFLICT (worker) DO UPDATE SET seen_at = excluded.seen_at, open = excluded.open",
         worker,
+        open_to_all,
     )
 
 
@@ -87,6 +88,7 @@ async def take_leases(connection: Any, worker: UUID, parties: Collection[str], s
             "WHERE party IN (SELECT party FROM destination WHERE party = ANY($2::text[]) "
             "AND (holder IS NULL OR lease_until < clock_timestamp()) ORDER BY party FOR UPDATE SKIP LOCKED) "
             "RETURNING party, platform_id, epoch, cursor_xid::text, cursor_seq, walk_after, state, failures, "
+            "CASE WHEN ahead[1] = system_identifier::text THEN ahead[2:3] END AS ahead, "
             "failing_since IS NOT NULL AS noted, "
             "system_identifier = (SELECT system_identifier FROM pg_control_system()) AS same_cluster, "
             "extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS wait_seconds",
@@ -104,12 +106,14 @@ async def renew_leases(
     xids: Sequence[str],
     seqs: Sequence[int],
     walks: Sequence[str | None],
+    aheads: Sequence[str | None],
     seconds: float,
 ) -> list[Any]:
     """Move the cursors and prolong the leases of these epochs; what is not returned was lost to another worker.
 
     No cursor goes back: where a restart came in between, what it made of cursor and walk stays.
-    `walks` are keys of the object a full walk came to, joined by a line feed, None when there is no walk.
+    `walks` are keys of the object a full walk came to, joined by a line feed, None when there is no walk. `aheads` are positions
+    behind the cursor, up to which revoked Tokens were told, spelled likewise; another cluster would not know them.
     """
     return list(
         await connection.fetch(
@@ -118,8 +122,11 @@ async def renew_leases(
             "THEN own.cursor_seq ELSE given.seq END, "
             "walk_after = CASE WHEN (given.xid::xid8, given.seq) < (own.cursor_xid, own.cursor_seq) "
             "THEN own.walk_after ELSE string_to_array(given.walk, E'\\n') END, "
-            "lease_until = clock_timestamp() + $6 * interval '1 second' "
-            "FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[]) AS given (party, epoch, xid, seq, walk) "
+            "ahead = CASE WHEN (given.xid::xid8, given.seq) < (own.cursor_xid, own.cursor_seq) THEN own.ahead "
+            "WHEN given.ahead IS NOT NULL THEN own.system_identifier::text || string_to_array(given.ahead, E'\\n') END, "
+            "lease_until = clock_timestamp() + $7 * interval '1 second' "
+            "FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[]) "
+            "AS given (party, epoch, xid, seq, walk, ahead) "
             "WHERE own.party = given.party AND own.epoch = given.epoch "
             "RETURNING own.party, own.state, own.failures",
             list(parties),
@@ -127,6 +134,7 @@ async def renew_leases(
             list(xids),
             list(seqs),
             list(walks),
+            list(aheads),
             seconds,
         )
     )
@@ -147,7 +155,7 @@ async def restart_cursor(connection: Any, party: str, epoch: int, *, walk: bool)
     """Put the cursor at the end of this cluster's log; with `walk` every object is to be walked through first (F-51)."""
     return await connection.fetchrow(
         "UPDATE destination SET system_identifier = (SELECT system_identifier FROM pg_control_system()), "
-        "cursor_xid = pg_snapshot_xmin(pg_current_snapshot()), cursor_seq = 0, "
+        "cursor_xid = pg_snapshot_xmin(pg_current_snapshot()), cursor_seq = 0, ahead = NULL, "
         "walk_after = CASE WHEN $3 THEN '{}'::text[] END WHERE party = $1 AND epoch = $2 "
         "RETURNING cursor_xid::text, cursor_seq",
         party,
@@ -233,12 +241,13 @@ async def owe(
     return (
         await connection.fetchval(
             "INSERT INTO undelivered "
-            "(party, owner, module, key_folded, audience, version, attempts, next_attempt_at, last_error) "
-            "SELECT party, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9::float8 * interval '1 second', $10 "
-            "FROM destination WHERE party = $1 AND epoch = $2 "
+            "(party, owner, module, key_folded, audience, version, attempts, next_attempt_at, last_error, revoked) "
+            "SELECT party, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9::float8 * interval '1 second', $10, "
+            "EXISTS (SELECT FROM kept_object AS kept WHERE kept.owner = $3 AND kept.module = $4 AND kept.key_folded = $5 "
+            "AND kept.audience = $6 AND kept.revoked) FROM destination WHERE party = $1 AND epoch = $2 "
             "ON CONFLICT (party, owner, module, key_folded, audience) DO UPDATE SET version = excluded.version, "
             "attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, "
-            "changed_at = clock_timestamp() RETURNING true",
+            "revoked = excluded.revoked, changed_at = clock_timestamp() RETURNING true",
             party,
             epoch,
             *key.columns,
@@ -278,29 +287,6 @@ async def owed_state(connection: Any, party: str, key: ObjectKey) -> Any:
     )
 
 
-async def owe_all_of(connection: Any, party: str, owner: str, reason: str, seconds: float) -> None:
-    """Note what `owner` pushed to everybody and an agreement lets through to `party`, tombstones too; tokens are due first.
-
-    A debt of this version stays as it is; nothing for a party without a cursor.
-    """
-    await connection.execute(
-        "INSERT INTO undelivered "
-        "(party, owner, module, key_folded, audience, version, attempts, next_attempt_at, last_error) "
-        "SELECT destination.party, kept.owner, kept.module, kept.key_folded, kept.audience, kept.version, 0, "
-        "clock_timestamp() - CASE kept.module WHEN 'tokens' THEN interval '1 hour' ELSE interval '0' END, $3 "
-        "FROM destination JOIN agreement ON (cpo, emsp) IN (($1, $2), ($2, $1)) "
-        "JOIN kept_object AS kept ON kept.owner = $2 AND kept.audience = '*' "
-        "AND (agreement.modules = '{}' OR kept.module = ANY(agreement.modules)) WHERE destination.party = $1 "
-        "ON CONFLICT (party, owner, module, key_folded, audience) DO UPDATE SET version = excluded.version, attempts = 0, "
-        "next_attempt_at = excluded.next_attempt_at, last_error = excluded.last_error, changed_at = clock_timestamp() "
-        "WHERE undelivered.version < excluded.version",
-        party,
-        owner,
-        reason,
-        timeout=seconds,
-    )
-
-
 async def settle(connection: Any, party: str, key: ObjectKey, version: int) -> bool:
     """`version` was taken: whether nothing is owed any more, as it is unless the object has changed in between."""
     debt = "party = $1 AND owner = $2 AND module = $3 AND key_folded = $4 AND audience = $5"
@@ -317,13 +303,17 @@ async def settle(connection: Any, party: str, key: ObjectKey, version: int) -> b
     )
 
 
-async def owed(connection: Any, parties: Collection[str], most: int) -> list[Any]:
-    """What these parties are owed and is due, the longest waiting first."""
+async def owed(connection: Any, parties: Sequence[str], only_revoked: Sequence[bool], most: int) -> list[Any]:
+    """What these parties are owed and is due: of each what is revoked, then the longest waiting; each party has its turn."""
     return list(
         await connection.fetch(
-            "SELECT party, owner, module, key_folded, audience, version, attempts FROM undelivered "
-            "WHERE party = ANY($1::text[]) AND next_attempt_at <= clock_timestamp() ORDER BY next_attempt_at LIMIT $2",
+            "SELECT asked.party, debt.* FROM unnest($1::text[], $2::boolean[]) AS asked (party, only_revoked) "
+            "CROSS JOIN LATERAL (SELECT owner, module, key_folded, audience, version, revoked, "
+            "row_number() OVER (ORDER BY revoked DESC, next_attempt_at) AS turn FROM undelivered AS own "
+            "WHERE own.party = asked.party AND revoked >= asked.only_revoked AND next_attempt_at <= clock_timestamp() "
+            "ORDER BY revoked DESC, next_attempt_at LIMIT $3) AS debt ORDER BY turn LIMIT $3",
             list(parties),
+            list(only_revoked),
             most,
         )
     )
@@ -365,13 +355,22 @@ async def current_object(connection: Any, key: ObjectKey) -> Any:
     )
 
 
-async def objects_after(connection: Any, place: Sequence[str], most: int) -> list[Any]:
-    """The next objects for everybody in the order of their keys; `place` is (owner, module, key), empty at the beginning."""
+_OF_STRETCH = {
+    "0": "revoked",
+    "1": "module = 'tariffs'",
+    "2": "module <> 'tariffs' AND NOT revoked",
+    "": "true",
+}
+
+
+async def objects_after(connection: Any, stretch: str, place: Sequence[str], most: int) -> list[Any]:
+    """The next objects for everybody of a stretch, in the order of their keys; `place` is (owner, module, key)."""
     return list(
         await connection.fetch(
-            "SELECT owner, module, key_folded, audience, version FROM kept_object WHERE audience = '*' "
-            "AND (owner, module, key_folded) > ($1, $2, $3) ORDER BY owner, module, key_folded LIMIT $4",
-            *(tuple(place) or ("", "", "")),
+            "SELECT owner, module, key_folded, audience, version FROM kept_object WHERE audience = '*' "  # noqa: S608
+            f"AND {_OF_STRETCH[stretch]} AND (owner, module, key_folded) > ($1, $2, $3) "
+            "ORDER BY owner, module, key_folded LIMIT $4",
+            *place,
             most,
         )
     )

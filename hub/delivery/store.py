@@ -3,17 +3,17 @@
 The worker knows nothing but `Store`, so that a simulation can put something else in its place.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
 
 from hub.db.engine import Database
-from hub.delivery import repository
+from hub.delivery import repository, walks
 from hub.delivery.destinations import Destination, Pending, Place
 from hub.delivery.messages import State
 from hub.objects import changelog
-from hub.objects.changelog import Position, Window
+from hub.objects.changelog import BEGINNING, Position, Window
 from hub.objects.repository import ObjectKey
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import ModuleID
@@ -64,11 +64,13 @@ class Store(Protocol):
 
     async def changes(self, after: Position, upto: Position | None, most: int) -> Window: ...
 
-    async def walk(self, place: Place) -> tuple[list[tuple[ObjectKey, int]], Place | None]: ...
+    async def revoked(self, after: Position) -> Window: ...
+
+    async def walk(self, place: Place) -> tuple[list[Pending], Place | None]: ...
 
     async def state(self, key: ObjectKey) -> State | None: ...
 
-    async def owed(self, parties: Collection[PartyId]) -> list[tuple[PartyId, Pending]]: ...
+    async def owed(self, parties: Mapping[PartyId, bool]) -> list[tuple[PartyId, Pending]]: ...
 
     async def owing(self, destination: Destination) -> set[ObjectKey]: ...
 
@@ -92,16 +94,20 @@ class Store(Protocol):
 
 
 class PostgresStore:
-    """`lease_seconds` is how long a destination stays with a worker that says nothing more."""
+    """`lease_seconds` is how long a destination stays with a worker that says nothing more.
 
-    def __init__(self, database: Database, *, lease_seconds: float = LEASE_SECONDS) -> None:
+    `open_to_all`: the worker asks for no agreement.
+    """
+
+    def __init__(self, database: Database, *, lease_seconds: float = LEASE_SECONDS, open_to_all: bool = False) -> None:
         self._database = database
+        self._open_to_all = open_to_all
         self.lease_seconds = lease_seconds
 
     async def beat(self, worker: UUID) -> list[UUID]:
         """Say that this worker lives; make and drop destinations; the workers that live."""
         async with self._database.transaction() as connection:
-            await repository.beat(connection, worker)
+            await repository.beat(connection, worker, open_to_all=self._open_to_all)
             await repository.forget_workers(connection, FORGOTTEN_SECONDS)
         async with self._database.transaction() as connection:
             await repository.drop_destinations(connection)
@@ -131,6 +137,7 @@ class PostgresStore:
                 [str(one.cursor.xid) for one in destinations],
                 [one.cursor.seq for one in destinations],
                 [None if one.walk is None else "\n".join(one.walk) for one in destinations],
+                [None if one.ahead <= one.cursor else "\n".join(map(str, one.ahead)) for one in destinations],
                 self.lease_seconds,
             )
         return {PartyId.read(row["party"]): Standing(row["state"] == "PAUSED", row["failures"]) for row in rows}
@@ -157,23 +164,35 @@ class PostgresStore:
             window = await changelog.read(connection, after, upto, most)
             return replace(window, gap=after < await changelog.floor(connection))
 
-    async def walk(self, place: Place) -> tuple[list[tuple[ObjectKey, int]], Place | None]:
+    async def revoked(self, after: Position) -> Window:
+        """The revoked Tokens of the next stretch of the log, which is long."""
+        async with self._database.transaction() as connection:
+            return await changelog.read_revoked(connection, after)
+
+    async def walk(self, place: Place) -> tuple[list[Pending], Place | None]:
         """The next objects for everybody and the place after them, None at the end."""
+        stretch, key = walks.opened(place)
         async with self._database.connection() as connection:
-            rows = await repository.objects_after(connection, place, WALK_OBJECTS)
+            rows = await repository.objects_after(connection, stretch, key, WALK_OBJECTS)
         last = rows[-1] if len(rows) == WALK_OBJECTS else None
         after = (last["owner"], last["module"], last["key_folded"]) if last else None
-        return [(_key(row), row["version"]) for row in rows], after
+        urgent = stretch == walks.REVOKED
+        return [Pending(_key(row), row["version"], urgent=urgent) for row in rows], walks.after(stretch, after)
 
     async def state(self, key: ObjectKey) -> State | None:
         async with self._database.connection() as connection:
             row = await repository.current_object(connection, key)
         return State(key, row["version"], row["body"], row["deleted"], row["correlation_id"]) if row else None
 
-    async def owed(self, parties: Collection[PartyId]) -> list[tuple[PartyId, Pending]]:
+    async def owed(self, parties: Mapping[PartyId, bool]) -> list[tuple[PartyId, Pending]]:
+        """What is due; True for a party: all of it, False: only what is revoked."""
+        only_revoked = [not everything for everything in parties.values()]
         async with self._database.connection() as connection:
-            rows = await repository.owed(connection, [str(party) for party in parties], MOST_OWED)
-        return [(PartyId.read(row["party"]), Pending(_key(row), row["version"], owed=True)) for row in rows]
+            rows = await repository.owed(connection, [str(party) for party in parties], only_revoked, MOST_OWED)
+        return [
+            (PartyId.read(row["party"]), Pending(_key(row), row["version"], owed=True, urgent=row["revoked"]))
+            for row in rows
+        ]
 
     async def owing(self, destination: Destination) -> set[ObjectKey]:
         """Objects a debt stands of, at most MOST_OWING."""
@@ -229,13 +248,14 @@ class PostgresStore:
 
 
 def _lease(row: Any) -> Lease:
-    walk = row["walk_after"]
+    walk, ahead = row["walk_after"], row["ahead"]
     destination = Destination(
         party=PartyId.read(row["party"]),
         platform_id=row["platform_id"],
         epoch=row["epoch"],
         cursor=Position(int(row["cursor_xid"]), row["cursor_seq"]),
         walk=None if walk is None else tuple(walk),
+        ahead=Position(int(ahead[0]), int(ahead[1])) if ahead else BEGINNING,
         failures=row["failures"],
         noted=row["noted"],
         paused=row["state"] == "PAUSED",

@@ -38,6 +38,8 @@ class DestinationRow(Table, table=True):
     cursor_seq: int = Field(sa_column=Column(BigInteger, nullable=False))
     walk_after: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
     """The key a walk through all objects has come to; null when there is none."""
+    ahead: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
+    """(system_identifier, xid, seq): revoked Tokens were told up to there, where that is behind the cursor."""
     state: str = "ACTIVE"
     failures: int = 0
     failing_since: datetime | None = Field(default=None, sa_column=_instant())
@@ -60,6 +62,8 @@ class Undelivered(Table, table=True):
     next_attempt_at: datetime | None = Field(default=None, sa_column=_instant())
     last_error: str
     changed_at: datetime = Field(sa_column=_instant(nullable=False))
+    revoked: bool = False
+    """A Token that was not valid any more when this was noted."""
 
 
 class DeliveryWorker(Table, table=True):
@@ -69,3 +73,23 @@ class DeliveryWorker(Table, table=True):
 
     worker: UUID = Field(primary_key=True)
     seen_at: datetime = Field(sa_column=_instant(nullable=False))
+    open: bool = False
+    """Whether it lets everybody send to everybody."""
+
+
+class ReceiverBeginning(Table, table=True):
+    """A party that hears more since `begins_at` than before; taken out when it is to be walked through every object."""
+
+    __tablename__ = "receiver_beginning"
+
+    party: str = Field(primary_key=True)
+    begins_at: datetime = Field(sa_column=_instant(nullable=False))
+
+
+class DefaultPolicyRow(Table, table=True):
+    """One row: whether everybody could send to everybody when a process last said so; null before the first."""
+
+    __tablename__ = "default_policy"
+
+    only_row: bool = Field(default=True, primary_key=True)
+    open: bool | None = None

@@ -9,7 +9,7 @@ import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import UUID, uuid4
 
 import structlog
@@ -86,6 +86,7 @@ class DeliveryWorker:
         self._fresh: deque[Fresh] = deque(maxlen=MOST_FRESH)
         self._told = asyncio.Event()
         self._heard: set[UUID] = set()
+        self._waking: list[float] = []
         self._more_to_read = asyncio.Event()
 
     # Callbacks: they never wait
@@ -161,7 +162,7 @@ class DeliveryWorker:
                 raise
         await self._renew()
         await self._share(await self._store.beat(self.id))
-        await self._collect_debts()
+        await self._collect_debts(self.destinations.values())
         await self._pause_absent()
         self._more_to_read.set()
 
@@ -169,7 +170,7 @@ class DeliveryWorker:
         held = list(self.destinations.values())
         if not held:
             return
-        began = self._clock()
+        began, woken = self._clock(), []
         standings = await self._store.renew(held)
         for destination in held:
             standing = standings.get(destination.party)
@@ -184,6 +185,8 @@ class DeliveryWorker:
                 destination.noted = True  # stored after all, or before it worked
             if destination.noted and destination.failures and not standing.failures:
                 destination.failures, destination.not_before = 0, 0.0
+                woken.append(destination)
+        self._spread(woken)
 
     async def _share(self, workers: list[UUID]) -> None:
         for destination in list(self.destinations.values()):
@@ -218,7 +221,8 @@ class DeliveryWorker:
         end = await self._store.restart(destination, walk=walk)
         if end is None:
             return False
-        destination.cursor, destination.walk = end, () if walk else None
+        destination.cursor = destination.ahead = end
+        destination.walk = () if walk else None
         destination.skipping = False
         destination.forget()
         return True
@@ -243,13 +247,14 @@ class DeliveryWorker:
             del self.destinations[destination.party]
         self._carriers.break_off(destination)
 
-    async def _collect_debts(self) -> None:
-        ready = [party for party, destination in self.destinations.items() if self._may_read(destination)]
+    async def _collect_debts(self, of: Iterable[Destination]) -> None:
+        """What is due beside the cursor; to those that have enough to do only what is revoked."""
+        ready = {one.party: not one.busy for one in of if self._may_get(one)}
         for party, pending in await self._store.owed(ready) if ready else ():
             destination = self.destinations.get(party)
             if destination is not None:
                 destination.owing.add(pending.key)
-                destination.want(Pending(pending.key, pending.version, owed=True))
+                destination.want(pending)
 
     async def _pause_absent(self) -> None:
         """Who is OFFLINE is never tried and so never fails: after five days it is paused all the same (Q-01)."""
@@ -265,7 +270,8 @@ class DeliveryWorker:
 
     async def _catch_up(self) -> None:
         await self._notice_who_is_away()
-        ready = [destination for destination in self.destinations.values() if self._may_read(destination)]
+        await self._collect_debts([one for one in self.destinations.values() if not one.forewarned])
+        ready = [destination for destination in self.destinations.values() if self._may_get(destination)]
         if await read_on(self._store, ready, self._lost_its_place):
             self._more_to_read.set()
         self._pump_all()
@@ -288,13 +294,18 @@ class DeliveryWorker:
         self._spread(back)
 
     def _spread(self, woken: list[Destination]) -> None:
-        """Many that wake at once begin one after the other (Q-11, F-25)."""
+        """Many that wake at once, or before those have begun that woke a moment ago, begin one after the other (Q-11, F-25)."""
         now = self._clock()
-        for destination in woken if len(woken) > MANY else ():
-            destination.not_before = max(destination.not_before, now + backoff.spread(len(woken), self._chance()))
+        self._waking = [begins for begins in self._waking if begins > now]
+        many = len(self._waking) + len(woken)
+        for destination in woken if many > MANY else ():
+            begins = now + backoff.spread(many, self._chance())
+            destination.not_before = max(destination.not_before, begins)
+            self._waking.append(begins)
 
-    def _may_read(self, destination: Destination) -> bool:
-        return destination.hungry and not destination.away and self._clock() >= destination.not_before
+    def _may_get(self, destination: Destination) -> bool:
+        closed = destination.paused or destination.leaving or destination.away
+        return not closed and self._clock() >= destination.not_before
 
     # Sending
 

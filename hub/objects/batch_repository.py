@@ -66,7 +66,8 @@ async def replace_objects(connection: Any, objects: Sequence[Replacement], chang
         "AND coalesce(kept.owner_last_updated, kept.last_updated) <= pushed.last_updated "
         "ORDER BY owner, module, key_folded, audience FOR UPDATE OF kept), "
         "replaced AS (UPDATE kept_object AS kept SET version = kept.version + new.times, last_updated = new.last_updated, "
-        "body = new.body, stale = false, owner_last_updated = NULL, correlation_id = new.correlation_id "
+        "body = new.body, stale = false, owner_last_updated = NULL, correlation_id = new.correlation_id, "
+        "revoked = is_revoked(kept.module, new.body) "
         "FROM new WHERE kept.owner = new.owner AND kept.module = new.module AND kept.key_folded = new.key_folded "
         "AND kept.audience = new.audience RETURNING new.place, new.times, kept.owner, kept.module, kept.key_folded, "
         "kept.audience, kept.version), "
@@ -92,7 +93,8 @@ async def update_objects(
     changed, versions = zip(*changes, strict=True)
     await connection.execute(
         "WITH updated AS (UPDATE kept_object AS kept SET version = new.version, last_updated = new.last_updated, "
-        "body = new.body, stale = new.stale, owner_last_updated = NULL, correlation_id = new.correlation_id "
+        "body = new.body, stale = new.stale, owner_last_updated = NULL, correlation_id = new.correlation_id, "
+        "revoked = is_revoked(kept.module, new.body) "
         "FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::bigint[]), "
         "(SELECT $6::timestamptz[]), (SELECT $7::bytea[]), (SELECT $8::text[]), (SELECT $9::boolean[])) "
         "AS new (owner, module, key_folded, audience, version, last_updated, body, correlation_id, stale) "

@@ -21,7 +21,8 @@ GROUPED_TIMES = 40
 WALKED_ROWS = 100_000
 """Looked at for one window, however few of them are shown."""
 WINDOW_CHANGES = 2_000
-WINDOW_REVOKED = 500
+TOKEN_ROWS = 5_000
+"""Of Tokens, looked at in one step for those that are revoked."""
 
 
 class Position(NamedTuple):
@@ -29,6 +30,9 @@ class Position(NamedTuple):
 
     xid: int
     seq: int
+
+
+BEGINNING = Position(0, 0)
 
 
 class Change(NamedTuple):
@@ -44,13 +48,12 @@ class Change(NamedTuple):
 class Window:
     """The changes after a position, oldest first. `end` is how far was read; `full`: there is more behind it.
 
-    `ahead` are revoked Tokens behind the end, which must not wait for it. `gap`: the log does not reach back to the position.
+    `gap`: the log does not reach back to the position.
     """
 
     changes: tuple[Change, ...]
     end: Position
     full: bool
-    ahead: tuple[Change, ...] = ()
     gap: bool = False
 
 
@@ -66,9 +69,7 @@ async def read(connection: Any, after: Position, upto: Position | None = None, m
     near = upto is None and last.seq - after.seq <= min(GROUPED_ROWS, GROUPED_TIMES * most)  # of seq there are not less
     changes = [_change(row) for row in await _between(connection, after, last, most, near=near)]
     if len(changes) >= most:
-        shown = changes[-1].position
-        rows = await repository.revoked_between(connection, shown, last, WINDOW_REVOKED)
-        return Window(tuple(changes), shown, full=True, ahead=tuple(map(_change, rows)))
+        return Window(tuple(changes), changes[-1].position, full=True)
     far = None if near else _position(await repository.nth_row(connection, after, last, WALKED_ROWS))
     if far is not None and far < last:
         return Window(tuple(changes), far, full=True)
@@ -79,6 +80,20 @@ async def _between(connection: Any, after: Position, last: Position, most: int, 
     if near:
         return await repository.newest_between(connection, after, last, most)
     return await repository.current_between(connection, after, last, most, WALKED_ROWS)
+
+
+async def read_revoked(connection: Any, after: Position) -> Window:
+    """The Tokens of the next stretch of the log that are revoked now: what no other change may keep waiting.
+
+    A stretch is `TOKEN_ROWS` changes of Tokens, found by an index, or all there are up to the end of the log.
+    Wants a transaction of its own.
+    """
+    await repository.read_in_order(connection)
+    end = await repository.end_of_tokens(connection, after, TOKEN_ROWS)
+    place = Position(int(end["xid"]), end["seq"])
+    return Window(
+        tuple(map(_change, await repository.revoked_between(connection, after, place))), max(place, after), end["full"]
+    )
 
 
 async def end_of_log(connection: Any) -> Position:
@@ -92,7 +107,7 @@ async def floor(connection: Any) -> Position:
     A reader whose position is below it cannot be up to date: it walks through all objects instead.
     """
     row = await repository.floor(connection)
-    return Position(int(row["xid"]), row["seq"]) if row else Position(0, 0)
+    return Position(int(row["xid"]), row["seq"]) if row else BEGINNING
 
 
 def _position(row: Any) -> Position | None:

@@ -60,12 +60,12 @@ async def upsert_object(
     """The new version, or None when the kept copy is newer (U-33); with equal times the last writer wins (U-34)."""
     version: int | None = await connection.fetchval(
         "INSERT INTO kept_object AS kept (owner, module, key_folded, audience, created_seq, version, last_updated, body, "
-        "correlation_id) "
+        "correlation_id, revoked) "
         "VALUES ($1, $2, $3, $4, coalesce((SELECT min(created_seq) FROM kept_object WHERE owner = $1 AND module = $2 "
-        "AND key_folded = $3), nextval('kept_object_seq')), 1, $5, $6, $7) "
+        "AND key_folded = $3), nextval('kept_object_seq')), 1, $5, $6, $7, is_revoked($2, $6)) "
         "ON CONFLICT (owner, module, key_folded, audience) DO UPDATE SET version = kept.version + 1, "
         "last_updated = excluded.last_updated, body = excluded.body, deleted = false, stale = $8, buried_at = NULL, "
-        "owner_last_updated = NULL, correlation_id = excluded.correlation_id "
+        "owner_last_updated = NULL, correlation_id = excluded.correlation_id, revoked = excluded.revoked "
         "WHERE coalesce(kept.owner_last_updated, kept.last_updated) <= excluded.last_updated RETURNING version",
         *key.columns,
         last_updated,

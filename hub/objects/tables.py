@@ -37,6 +37,8 @@ class KeptObject(Table, table=True):
     """That of the push that made this version, for its deliveries by whichever process (X-91)."""
     listed: bool = False
     """Alive, and what its audience finds in a list: `*` itself, or a copy for one party beside which there is no `*`."""
+    revoked: bool = False
+    """A Token that is not valid any more; such go first wherever objects are owed."""
     owner_last_updated: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     """Where the hub itself has marked an object REMOVED: what its owner said last, to which the next word is compared."""
 

@@ -25,6 +25,7 @@ import structlog
 from pydantic import SecretStr
 
 from hub.db.engine import Database, DatabaseAway
+from hub.delivery.beginnings_repository import note_gains
 from hub.delivery.repository import drop_destinations
 from hub.parties import announced_repository as announced
 from hub.parties import repository
@@ -45,7 +46,7 @@ from ocpi_modules.http.paths import versions_url
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.registry import VERSIONS
 from ocpi_modules.secrets import Keys, new_token, token_mac, token_macs
-from ocpi_modules.spec import Method, Role
+from ocpi_modules.spec import InterfaceRole, Method, Role
 from ocpi_modules.status import (
     ClientApiUnusable,
     InvalidParameters,
@@ -339,6 +340,12 @@ class Registration:
     async def _store(self, connection: Any, platform_id: UUID, accepted: _Accepted) -> None:
         """Their token, version, endpoints and roles; roles that are gone become SUSPENDED (C-37)."""
         theirs, details = accepted.theirs, accepted.details
+        await note_gains(
+            connection,
+            platform_id,
+            [(f"{entry.country_code}*{entry.party_id}", entry.role) for entry in accepted.entries],
+            [module for module, interface in details.endpoints if interface == InterfaceRole.RECEIVER],
+        )
         await repository.store_registration(
             connection,
             platform_id,

@@ -378,7 +378,7 @@ async def network(
             public_url=url,
         )
         delivery = DeliveryWorker(
-            store=PostgresStore(seen_database),
+            store=PostgresStore(seen_database, open_to_all=allowed.open),
             audience=audience,
             door=pushing,
             alarm=alarm,

@@ -5,17 +5,20 @@ reader sees only what is below the oldest transaction that still runs.
 """
 
 from bisect import bisect_right, insort
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
+from hub.delivery import store, walks
 from hub.delivery.destinations import Destination, Pending, Place
 from hub.delivery.messages import State
 from hub.delivery.store import LEASE_SECONDS, PAUSE_DAYS, Lease, Standing
 from hub.objects.changelog import Change, Position, Window
 from hub.objects.repository import ObjectKey
 from ocpi_modules.message import PartyId
+from ocpi_modules.spec import ModuleID
 
 Around = Callable[[bool], Awaitable[None]]
 Result = TypeVar("Result")
@@ -36,6 +39,7 @@ class Given(NamedTuple):
     epoch: int
     cursor: Position
     walk: Place | None
+    ahead: Position
 
 
 @dataclass
@@ -57,6 +61,8 @@ class Held:
     cursor: Position
     system: int
     walk: Place | None = None
+    ahead: tuple[int, Position] = (0, Position(0, 0))
+    """How far revoked Tokens were told, in which system."""
     epoch: int = 0
     holder: UUID | None = None
     lease_until: float = 0.0
@@ -189,22 +195,36 @@ class MemoryDatabase:
         if full or upto is not None:
             wanted = [one for one in wanted if self.objects[one.key][0].version == one.version]
         if len(wanted) >= most:
-            wanted, behind = wanted[:most], wanted[most:]
-            ahead = tuple(one for one in behind if one.revoked and self.objects[one.key][0].version == one.version)
-            return Window(tuple(wanted), wanted[-1].position, full=True, ahead=ahead, gap=after < self.floor)
+            return Window(tuple(wanted[:most]), wanted[most - 1].position, full=True, gap=after < self.floor)
         end = end if full or upto is None else max(end, upto)
         return Window(tuple(wanted), end, full, gap=after < self.floor)
 
     def _change(self, row: Row) -> Change:
         return Change(row.position, row.key, row.version, self.objects[row.key][1])
 
-    def walk(self, place: Place, most: int) -> tuple[list[tuple[ObjectKey, int]], Place | None]:
-        def after(key: ObjectKey) -> Place:
+    def revoked(self, after: Position) -> Window:
+        log = self.rows_after(after, None, len(self.log))
+        rows = [row for row in log if row.key.module is ModuleID.tokens and row.key.audience == "*"]
+        full = len(rows) >= self.window_rows
+        end = rows[self.window_rows - 1].position if full else Position(self.oldest_running, 0)
+        shown = [
+            self._change(row) for row in rows[: self.window_rows] if self.objects[row.key][0].version == row.version
+        ]
+        return Window(tuple(one for one in shown if one.revoked), max(end, after), full)
+
+    def walk(self, place: Place, most: int) -> tuple[list[Pending], Place | None]:
+        stretch, begin = walks.opened(place)
+
+        def name(key: ObjectKey) -> tuple[str, str, str]:
             return str(key.owner), str(key.module), key.key_folded
 
-        keys = sorted((key for key in self.objects if key.audience == "*" and after(key) > place), key=after)[:most]
-        found = [(key, self.objects[key][0].version) for key in keys]
-        return found, after(keys[-1]) if len(keys) == most else None
+        def belongs(key: ObjectKey) -> bool:
+            mine = "0" if self.objects[key][1] else "1" if key.module is ModuleID.tariffs else "2"
+            return key.audience == "*" and name(key) > begin and stretch in (mine, walks.ALL)
+
+        keys = sorted(filter(belongs, self.objects), key=name)[:most]
+        found = [Pending(key, self.objects[key][0].version, urgent=stretch == walks.REVOKED) for key in keys]
+        return found, walks.after(stretch, name(keys[-1]) if len(keys) == most else None)
 
     def take(self, worker: UUID, parties: Iterable[str], seconds: float) -> list[Lease]:
         now, leases = self.clock(), []
@@ -222,6 +242,7 @@ class MemoryDatabase:
             held.epoch,
             held.cursor,
             walk=held.walk,
+            ahead=held.ahead[1] if held.ahead[0] == self.system else Position(0, 0),
             failures=held.failures,
             noted=held.failing_since is not None,
             paused=held.paused,
@@ -250,7 +271,7 @@ class MemoryDatabase:
             if held is not None:
                 held.lease_until = self.clock() + seconds
                 if one.cursor >= held.cursor:  # else a restart came in between
-                    held.cursor, held.walk = one.cursor, one.walk
+                    held.cursor, held.walk, held.ahead = one.cursor, one.walk, (held.system, one.ahead)
                 standings[one.party] = Standing(held.paused, held.failures)
         return standings
 
@@ -265,7 +286,7 @@ class MemoryDatabase:
         if held is None:
             return None
         held.system, held.cursor = self.system, Position(self.oldest_running, 0)
-        held.walk = () if walk else None
+        held.walk, held.ahead = () if walk else None, (0, Position(0, 0))
         if not walk:
             self.debts = {names: debt for names, debt in self.debts.items() if names[0] != destination.party}
         return held.cursor
@@ -285,14 +306,23 @@ class MemoryDatabase:
             self.debts.pop((destination.party, key), None)
         return (destination.party, key) not in self.debts
 
-    def owed(self, parties: Collection[PartyId], most: int) -> list[tuple[PartyId, Pending]]:
+    def owed(self, parties: Mapping[PartyId, bool], most: int) -> list[tuple[PartyId, Pending]]:
         now = self.clock()
         due = [
-            (debt.due, party, Pending(key, debt.version, owed=True))
+            (debt.due, party, Pending(key, debt.version, owed=True, urgent=self._is_revoked(key)))
             for (party, key), debt in self.debts.items()
             if party in parties and debt.due is not None and debt.due <= now
         ]
-        return [(party, pending) for _, party, pending in sorted(due, key=lambda one: one[0])[:most]]
+        wanted = [one for one in due if parties[one[1]] or one[2].urgent]
+        turns: Counter[PartyId] = Counter()
+        taken = []
+        for _, party, pending in sorted(wanted, key=lambda one: (not one[2].urgent, one[0])):
+            taken.append((turns[party], party, pending))
+            turns[party] += 1
+        return [(party, pending) for _, party, pending in sorted(taken, key=lambda one: one[0])[:most]]
+
+    def _is_revoked(self, key: ObjectKey) -> bool:
+        return key in self.objects and self.objects[key][1]
 
     def failed(self, destination: Destination, failures: int, seconds: float) -> bool:
         held, now = self.under_lease(destination), self.clock()
@@ -326,6 +356,13 @@ class MemoryDatabase:
         for (of, _), debt in self.debts.items():
             if of == party:
                 debt.due, debt.attempts = self.clock(), 0
+
+    def walk_again(self, party: PartyId) -> None:
+        """What follows when a receiver hears more than before."""
+        held = self.destinations[party]
+        held.epoch += 1
+        held.system, held.cursor, held.walk = self.system, Position(self.oldest_running, 0), ()
+        held.ahead = (0, Position(0, 0))
 
     def pause(self, party: PartyId) -> None:
         """What `ocpi-hub delivery pause` does."""
@@ -387,7 +424,7 @@ class MemoryStore:
         return await self._do(lambda: self.database.take(worker, parties, self.lease_seconds))
 
     async def renew(self, destinations: Sequence[Destination]) -> dict[PartyId, Standing]:
-        given = [Given(one.party, one.epoch, one.cursor, one.walk) for one in destinations]
+        given = [Given(one.party, one.epoch, one.cursor, one.walk, one.ahead) for one in destinations]
         return await self._do(lambda: self.database.renew(given, self.lease_seconds))
 
     async def release(self, destinations: Sequence[Destination]) -> None:
@@ -400,14 +437,17 @@ class MemoryStore:
     async def changes(self, after: Position, upto: Position | None, most: int) -> Window:
         return await self._do(lambda: self.database.changes(after, upto, most))
 
-    async def walk(self, place: Place) -> tuple[list[tuple[ObjectKey, int]], Place | None]:
+    async def revoked(self, after: Position) -> Window:
+        return await self._do(lambda: self.database.revoked(after))
+
+    async def walk(self, place: Place) -> tuple[list[Pending], Place | None]:
         return await self._do(lambda: self.database.walk(place, 5))
 
     async def state(self, key: ObjectKey) -> State | None:
         return await self._do(lambda: self.database.objects[key][0] if key in self.database.objects else None)
 
-    async def owed(self, parties: Collection[PartyId]) -> list[tuple[PartyId, Pending]]:
-        return await self._do(lambda: self.database.owed(parties, 500))
+    async def owed(self, parties: Mapping[PartyId, bool]) -> list[tuple[PartyId, Pending]]:
+        return await self._do(lambda: self.database.owed(parties, store.MOST_OWED))
 
     async def owing(self, destination: Destination) -> set[ObjectKey]:
         return await self._do(lambda: {key for party, key in self.database.debts if party == destination.party})

@@ -17,17 +17,24 @@ SEEDS = 200
 SECONDS = 300
 DESTINATIONS, SENDING, WORKER = "hub/delivery/destinations.py", "hub/delivery/sending.py", "hub/delivery/worker.py"
 BACKOFF, STATES = "hub/delivery/backoff.py", "hub/delivery/states.py"
+CATCH_UP, WALKS = "hub/delivery/catch_up.py", "hub/delivery/walks.py"
 MEMORY, REPOSITORY, LOG = (
     "tests/simulation/memory.py",
     "hub/delivery/repository.py",
     "hub/objects/changelog_repository.py",
 )
+BEGINNINGS = "hub/delivery/beginnings_repository.py"
 BATCHES, ENTRIES = "hub/objects/batches.py", "hub/clearing/entries.py"
-STORIES = ("tests/simulation/test_scenarios.py", "tests/simulation/test_stories.py")
+STORIES = (
+    "tests/simulation/test_scenarios.py",
+    "tests/simulation/test_stories.py",
+    "tests/simulation/test_revoked_first.py",
+)
 OTHERS = {
     BACKOFF: STORIES,
     REPOSITORY: ("tests/hub/delivery/test_store_contract.py",),
     LOG: ("tests/hub/delivery/test_store_contract.py", "tests/hub/objects/test_changelog.py"),
+    BEGINNINGS: ("tests/hub/delivery/test_beginnings.py", "tests/hub/registration/test_receiver.py"),
     BATCHES: (
         "tests/scenarios/test_broadcast_push.py",
         "tests/hub/objects/test_batches.py",
@@ -101,6 +108,15 @@ MUTANTS = (
     Mutant("a debt is settled by any version", MEMORY, "if known is None or known[0].version <= version:", "if True:"),
     Mutant("told but not read again", DESTINATIONS, "                unsettled.append((change.position, change.key, change.version))\n", ""),
     Mutant("revocations wait their turn", DESTINATIONS, "lane = self.urgent or self.pending", "lane = self.pending or self.urgent"),
+    Mutant("the log is read before what is revoked in it", CATCH_UP, "if one.hungry and one.forewarned]", "if one.hungry]"),
+    Mutant("what is revoked is read ahead only once", DESTINATIONS, "self.live and self.forewarned and self.walking is None and not self.busy", "self.forewarned"),
+    Mutant("what was told ahead is told again", DESTINATIONS, " and not (change.revoked and change.position <= ahead)", ""),
+    Mutant("read ahead is as good as told", DESTINATIONS, "self.delivered, self.unsettled, self.ahead", "self.delivered, self.unsettled, self._read_ahead"),
+    Mutant("how far it was told is forgotten", MEMORY, "(held.system, one.ahead)", "(held.system, Position(0, 0))"),
+    Mutant("a place of another cluster in SQL", REPOSITORY, "CASE WHEN ahead[1] = system_identifier::text THEN ahead[2:3] END", "ahead[2:3]"),
+    Mutant("a walk under the same epoch in SQL", BEGINNINGS, "SET epoch = epoch + 1, ", "SET "),
+    Mutant("open while others ask for agreements", BEGINNINGS, "(SELECT FROM delivery_worker AS other WHERE NOT other.open)", "(SELECT WHERE false)"),
+    Mutant("a walk in the order of keys", WALKS, 'place or (REVOKED, "", "")', 'place or ("", "", "")'),
     Mutant("a call changes nothing", WORKER, "self._heard.add(platform.id)", "return"),
     Mutant("failing for ever pauses nobody", MEMORY, "held.failing_since < now - PAUSE_DAYS * 86_400", "False"),
     Mutant("being gone for ever pauses nobody", WORKER, "        await self._pause_absent()\n", ""),

@@ -45,22 +45,31 @@ class Quiet:
         self.agreements.replace({frozenset((CPO, party)): Terms() for party in self.receivers})
         self.alarms: list[tuple[float, str]] = []
         self.latency = 0.001
-        chance = Random(7)
+        self._lease_seconds = lease_seconds
+        self._chance = Random(7)
+        self._begin(1)
 
+    def _begin(self, number: int) -> None:
         async def around(after: bool) -> None:
             await asyncio.sleep(self.latency)
 
-        wire = Wire(self.receivers, chance, self.judge, None)
+        wire = Wire(self.receivers, self._chance, self.judge, None)
         self.worker = DeliveryWorker(
-            store=MemoryStore(self.database, around, lease_seconds=lease_seconds),
+            store=MemoryStore(self.database, around, lease_seconds=self._lease_seconds),
             audience=self.audience,
             door=wire,  # type: ignore[arg-type]
             alarm=lambda event, **fields: self.alarms.append((self.loop.time(), event)),
             clock=self.loop.time,
-            chance=chance.random,
+            chance=self._chance.random,
         )
-        self.worker.id = UUID(int=1)
+        self.worker.id = UUID(int=number)
         self.task = self.loop.create_task(self.worker.run())
+
+    async def hand_over(self) -> None:
+        """The worker ends, and another goes on."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self._begin(2)
 
     @property
     def all(self) -> list[Receiver]:
@@ -76,6 +85,10 @@ class Quiet:
     def put(self, name: str, *, told: bool = True, method: Method = Method.PUT) -> None:
         """The CPO broadcasts a Location."""
         self._push(location(name), name, f"/NL/CPO/{name}", told=told, method=method)
+
+    def put_tariff(self, name: str) -> None:
+        """The CPO broadcasts a Tariff."""
+        self._push(ObjectKey(CPO, ModuleID.tariffs, name, "*"), name, f"/NL/CPO/{name}", told=False)
 
     def put_token(self, owner: PartyId, name: str, *, revoked: bool = False, told: bool = True) -> None:
         """An eMSP broadcasts a Token."""

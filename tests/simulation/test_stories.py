@@ -285,3 +285,32 @@ async def test_300_receivers_that_return_at_once_are_begun_with_over_half_a_minu
     assert max(map(seconds.count, set(seconds))) < 3 * 30
     assert 25 < max(seconds) < 33
     await here.end()
+
+
+@pytest.mark.rule("Q-11", "F-25")
+@pytest.mark.parametrize("calls", [1, 3])
+def test_300_receivers_that_call_while_they_are_backed_off_are_begun_with_over_half_a_minute(calls: int) -> None:
+    """Whether they call at once, or within a few seconds."""
+
+    async def story() -> None:
+        here = Quiet(300)
+        await asyncio.sleep(MINUTE)
+        for receiver in here.all:
+            receiver.moods = [(0.0, "broken")]
+        here.put("L1")
+        await asyncio.sleep(HOUR)
+        assert all(held.failures > 3 for held in here.database.destinations.values())
+        left, began = here.departures(), here.loop.time()
+        for number in range(calls):
+            for receiver in here.all[number::calls]:
+                receiver.moods = [(0.0, "healthy")]
+                here.worker.heard(receiver.platform)
+            await asyncio.sleep(1)
+        await asyncio.sleep(MINUTE)
+        assert here.judge.missing(here.receivers) == []
+        seconds = [int(at - began) for at in left if at < began + 40]
+        assert max(map(seconds.count, set(seconds))) < 30
+        assert 25 < max(seconds) < 33 + calls
+        await here.end()
+
+    virtual_time.run(story())

@@ -131,7 +131,7 @@ class Store(MemoryStore):
         self._process = process
 
     async def renew(self, destinations: Sequence[Destination]) -> dict[PartyId, Standing]:
-        given = [Given(one.party, one.epoch, one.cursor, one.walk) for one in destinations]
+        given = [Given(one.party, one.epoch, one.cursor, one.walk, one.ahead) for one in destinations]
         return await self._do(lambda: self._watched(given))
 
     def _watched(self, given: list[Given]) -> dict[PartyId, Standing]:
@@ -288,7 +288,7 @@ class World:
 
     async def _trouble(self) -> None:
         """Restarts of the dead, outages of the database, agreements that end, a log that is dropped, operators who pause, parties
-        that leave and come back, backups that are restored."""
+        that leave and come back or hear more than before, backups that are restored."""
         chance = self.chance
         while True:
             await asyncio.sleep(0.5)
@@ -304,6 +304,8 @@ class World:
                 self.database.drop_log(chance.randint(1, 40))
             if self.faults(0.04):
                 self.database.pause(chance.choice(list(self.database.destinations)))
+            if self.faults(0.03):
+                self.database.walk_again(chance.choice(list(self.database.destinations)))
             self._come_and_go()
             if self.faults(0.05):
                 self.backup = self.database.backup()

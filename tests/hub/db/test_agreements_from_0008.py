@@ -1,6 +1,5 @@
 """The real migration of agreements, on a database as the program before it left it: two rows of two parties become one."""
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,8 @@ import asyncpg
 import pytest
 
 from hub.db.embedded import EmbeddedPostgres
-from hub.db.migrate import MIGRATIONS, upgrade
-from tests.support.postgres import NUMBERS
+from hub.db.migrate import upgrade
+from tests.hub.db.old_database import old_database
 
 BEFORE = "0008"
 CASES: list[tuple[list[str], list[str], list[list[str]]]] = [
@@ -24,28 +23,10 @@ CASES: list[tuple[list[str], list[str], list[list[str]]]] = [
 
 
 @pytest.fixture
-def old_revisions(tmp_path: Path) -> Path:
-    """The migrations up to the one before agreements had dates."""
-    folder = tmp_path / "old"
-    (folder / "versions").mkdir(parents=True)
-    shutil.copy(MIGRATIONS / "env.py", folder)
-    for path in MIGRATIONS.glob("versions/[0-9]*.py"):
-        if path.stem[:4] <= BEFORE:
-            shutil.copy(path, folder / "versions")
-    return folder
-
-
-@pytest.fixture
-async def owner(postgres_server: EmbeddedPostgres, old_revisions: Path) -> AsyncIterator[str]:
-    """The owner's URL of a database at revision 0008."""
-    name = f"old_{next(NUMBERS)}"
-    postgres_server.ensure_database(name, member_of="ocpi_hub_app", owner="hub_owner", app="hub_app")
-    dsn = postgres_server.dsn(name, "hub_owner")
-    upgrade(dsn, old_revisions)
-    yield dsn
-    admin = await asyncpg.connect(postgres_server.dsn("postgres"))
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+async def owner(postgres_server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[str]:
+    """The owner's URL of a database as it was before agreements had dates."""
+    async with old_database(postgres_server, tmp_path, BEFORE) as dsn:
+        yield dsn
 
 
 async def migrated(owner: str, *rows: tuple[str, str, list[str], int]) -> list[tuple[Any, ...]]:

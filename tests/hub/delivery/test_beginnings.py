@@ -14,8 +14,10 @@ from hub.agreements.policy import CdrMode, DefaultPolicy, Terms
 from hub.agreements.repository import Agreement
 from hub.db.engine import DatabaseAway
 from hub.delivery.beginnings import Beginnings
+from hub.delivery.beginnings_repository import note_gains
 from hub.delivery.store import PostgresStore
 from hub.objects.changelog import Position
+from hub.parties import repository as parties
 from ocpi_modules import json
 from ocpi_modules.message import PartyId
 from ocpi_modules.spec import ModuleID
@@ -181,6 +183,130 @@ async def test_one_process_owes_and_what_it_did_not_commit_another_does(hub_data
         assert await debts(here) == []
         assert sorted(await asyncio.gather(owe(here), owe(here))) == [0, 1]
         assert await debts(here) == [("DE*MSP", "L1")]
+
+
+# Receivers that hear more than before
+
+
+async def walks(here: World) -> list[str]:
+    """Who is to be walked through everything, or is being."""
+    rows = await here.net.rows("SELECT party FROM destination WHERE walk_after IS NOT NULL ORDER BY party")
+    return [row["party"] for row in rows]
+
+
+async def stored_anew(here: World, roles: list[tuple[str, str]], modules: list[str]) -> None:
+    """As PUT credentials of the CPO does, with Receivers of these modules."""
+    platform = here.net.cpo.platform_id
+    async with here.net.database.transaction() as connection:
+        await note_gains(connection, platform, roles, modules)
+        await parties.drop_endpoints(connection, platform)
+        endpoints = [(name, "RECEIVER", here.net.cpo.endpoint(name, "RECEIVER")) for name in modules]
+        await parties.add_endpoints(connection, platform, endpoints)
+        await parties.touch(connection, platform)
+    await here.net.directory.refresh()
+
+
+OWN = [("NL*CPO", "CPO")]
+
+
+async def test_a_platform_that_adds_a_receiver_gets_what_was_passed_over_for_lack_of_it(
+    hub_database: FreshDatabase,
+) -> None:
+    async with world(hub_database) as here:
+        look = Beginnings(here.net.database, known_seconds=0.0).walk_one
+        await stored_anew(here, OWN, ["sessions"])
+        async with here.delivering():
+            await put_token(here)
+            await passed_over(here)
+            assert pushed(here.net.cpo) == []
+            await stored_anew(here, OWN, ["sessions", "tokens"])
+            assert (await look(), await look()) == (True, False)
+            await until(lambda: pushed(here.net.cpo))
+            await stored_anew(here, OWN, ["sessions", "tokens"])
+            assert not await look(), "nothing more than before"
+            await until(lambda: all(one.walk is None and one.live for one in here.net.delivery.destinations.values()))
+        assert len(pushed(here.net.cpo)) == 1
+
+
+@pytest.mark.parametrize(
+    ("roles", "modules", "more"),
+    [
+        (OWN, ["tokens"], False),
+        (OWN, ["tokens", "cdrs", "sessions"], False),
+        (OWN, ["tokens", "locations"], True),
+        ([*OWN, ("NL*CPO", "EMSP")], ["tokens"], True),
+        ([*OWN, ("NL*NEW", "CPO")], ["tokens"], True),
+        ([], ["tokens", "locations"], False),
+    ],
+    ids=["the same", "what is not broadcast", "a module", "a role", "a party", "nobody"],
+)
+async def test_only_who_hears_more_is_noted(
+    here: World, roles: list[tuple[str, str]], modules: list[str], more: bool
+) -> None:
+    await stored_anew(here, OWN, ["tokens"])
+    await here.net.rows("DELETE FROM receiver_beginning")
+    await stored_anew(here, roles, modules)
+    assert bool(await here.net.rows("SELECT FROM receiver_beginning")) == more
+
+
+async def test_who_holds_a_destination_that_is_to_be_walked_through_everything_moves_its_cursor_no_more(
+    here: World,
+) -> None:
+    store, worker = PostgresStore(here.net.database), uuid4()
+    await store.beat(worker)
+    [before] = await store.take(worker, [str(EMSP)])
+    await here.net.rows("INSERT INTO receiver_beginning VALUES ('DE*MSP', now()), ('NL*GONE', now())")
+    look = Beginnings(here.net.database, known_seconds=0.0).walk_one
+    assert (await look(), await look(), await look()) == (True, True, False)
+    assert await walks(here) == ["DE*MSP"]
+    assert await store.renew([before.destination]) == {}
+    assert await store.take(worker, [str(EMSP)]) == [], "its lease lasts as long as it would"
+    await here.net.rows("UPDATE destination SET lease_until = now() - interval '1 second'")
+    [after] = await store.take(worker, [str(EMSP)])
+    assert (after.same_cluster, after.destination.walk) == (True, ())
+
+
+async def test_who_reads_for_itself_is_not_walked_through_everything(here: World) -> None:
+    await with_cursors(here)
+    await here.net.rows('UPDATE platform SET switches = \'{"resync": "pull"}\'')
+    await here.net.rows("INSERT INTO receiver_beginning VALUES ('DE*MSP', now())")
+    assert await Beginnings(here.net.database, known_seconds=0.0).walk_one()
+    assert await walks(here) == []
+
+
+async def test_a_default_policy_that_becomes_open_owes_what_was_passed_over_once_nobody_asks_for_agreements(
+    here: World,
+) -> None:
+    strict = Beginnings(here.net.database)
+    lenient = Beginnings(here.net.database, open_to_all=True, known_seconds=0.0)
+    former, later = PostgresStore(here.net.database), PostgresStore(here.net.database, open_to_all=True)
+    old, new = uuid4(), uuid4()
+    await strict.note_policy()
+    await former.beat(old)
+    async with here.delivering():
+        await here.put("L1")
+        await passed_over(here)
+    await later.beat(new)
+    await lenient.note_policy()
+    assert not await lenient.walk_one(), "another process still asks for agreements"
+    await former.leave(old)
+    await here.net.rows("DELETE FROM delivery_worker WHERE NOT open")
+    await asyncio.gather(lenient.note_policy(), lenient.note_policy())
+    assert [await lenient.walk_one() for _ in range(3)] == [True, True, False]
+    assert await walks(here) == ["DE*MSP", "NL*CPO"]
+    await lenient.note_policy()
+    assert not await lenient.walk_one(), "it was so before"
+    here.net.delivery._audience._policy.open = True
+    async with here.delivering():
+        await until(lambda: pushed(here.net.emsp))
+
+
+async def test_a_policy_that_was_open_before_anybody_said_so_owes_nothing(here: World) -> None:
+    """As after the update that brought this."""
+    await with_cursors(here)
+    await here.net.rows("DELETE FROM delivery_worker")
+    await Beginnings(here.net.database, open_to_all=True).note_policy()
+    assert await here.net.rows("SELECT FROM receiver_beginning") == []
 
 
 async def test_nothing_is_owed_before_every_process_knows_the_agreement(here: World) -> None:

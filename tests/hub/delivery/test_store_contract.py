@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from hub.delivery import store as store_module
 from hub.delivery.destinations import Destination, Pending
 from hub.delivery.store import PostgresStore, Store
 from hub.objects import changelog
@@ -23,6 +24,7 @@ from tests.support.postgres import FreshDatabase
 START = Position(0, 0)
 ONE, OTHER = UUID(int=1), UUID(int=2)
 LEASE = 60.0
+REVOKED = b'{"valid":false}'
 
 
 def key(name: str, module: ModuleID = ModuleID.locations, audience: str = "*") -> ObjectKey:
@@ -48,6 +50,8 @@ class Setting(Protocol):
 
     async def offline(self, party: PartyId, days: float | None) -> None: ...
 
+    async def another_cluster(self) -> None: ...
+
 
 class InMemory:
     def __init__(self) -> None:
@@ -65,7 +69,7 @@ class InMemory:
         return self.database.begin()
 
     async def write(self, transaction: Any, of: ObjectKey, body: bytes = b"{}") -> None:
-        self.database.write(transaction, of, lambda version: body, revoked=b"false" in body)
+        self.database.write(transaction, of, lambda version: body, revoked=b"false" in body or b"NEVER" in body)
 
     async def commit(self, transaction: Any) -> None:
         self.database.commit(transaction)
@@ -83,6 +87,9 @@ class InMemory:
     async def offline(self, party: PartyId, days: float | None) -> None:
         self.database.destinations[party].offline_since = None if days is None else self.now - days * 86_400
 
+    async def another_cluster(self) -> None:
+        self.database.system += 1
+
 
 @dataclass
 class InPostgres:
@@ -98,9 +105,10 @@ class InPostgres:
 
     async def write(self, transaction: Any, of: ObjectKey, body: bytes = b"{}") -> None:
         version = await transaction.fetchval(
-            "INSERT INTO kept_object AS kept (owner, module, key_folded, audience, created_seq, version, last_updated, body) "
-            "VALUES ($1, $2, $3, $4, nextval('kept_object_seq'), 1, now(), $5) ON CONFLICT (owner, module, key_folded, "
-            "audience) DO UPDATE SET version = kept.version + 1, body = excluded.body RETURNING version",
+            "INSERT INTO kept_object AS kept (owner, module, key_folded, audience, created_seq, version, last_updated, body, "
+            "revoked) VALUES ($1, $2, $3, $4, nextval('kept_object_seq'), 1, now(), $5, is_revoked($2, $5)) "
+            "ON CONFLICT (owner, module, key_folded, audience) "
+            "DO UPDATE SET version = kept.version + 1, body = excluded.body, revoked = excluded.revoked RETURNING version",
             *of.columns,
             body,
         )
@@ -139,6 +147,9 @@ class InPostgres:
             days,
         )
 
+    async def another_cluster(self) -> None:
+        await self.admin.execute("UPDATE destination SET system_identifier = system_identifier + 1")
+
 
 @pytest.fixture(params=["memory", "postgres"])
 async def here(request: pytest.FixtureRequest, hub_database: FreshDatabase) -> AsyncIterator[Setting]:
@@ -172,6 +183,15 @@ async def names(here: Setting, after: Position = START, upto: Position | None = 
     return [one.key.key_folded for one in (await here.store.changes(after, upto, most)).changes]
 
 
+async def walked(here: Setting, place: tuple[str, ...] | None = ()) -> list[str]:
+    """All that a walk shows from there on."""
+    seen: list[str] = []
+    while place is not None:
+        found, place = await here.store.walk(place)
+        seen += [one.key.key_folded for one in found]
+    return seen
+
+
 # The log
 
 
@@ -203,14 +223,72 @@ async def test_what_is_not_for_everybody_is_not_shown_but_read_over(here: Settin
     assert window.end > START
 
 
-async def test_a_capped_window_goes_on_where_it_ended_and_shows_revoked_tokens_behind_its_end(here: Setting) -> None:
-    await put(here, "A", "B", "C")
-    stolen = key("STOLEN", ModuleID.tokens)
-    await put(here, stolen, body=b'{"valid":false}')
+async def test_a_capped_window_goes_on_where_it_ended(here: Setting) -> None:
+    await put(here, "A", "B", "C", "D")
     window = await here.store.changes(START, None, 2)
-    assert [one.key.key_folded for one in window.changes] == ["A", "B"]
-    assert (window.full, [one.key for one in window.ahead]) == (True, [stolen])
-    assert await names(here, window.end) == ["C", "STOLEN"]
+    assert ([one.key.key_folded for one in window.changes], window.full) == (["A", "B"], True)
+    assert await names(here, window.end) == ["C", "D"]
+
+
+async def test_revoked_tokens_are_found_ahead_of_everything_as_they_are_now(here: Setting) -> None:
+    """Neither one that is for one party, nor one that is valid again."""
+    stolen, again = key("STOLEN", ModuleID.tokens), key("AGAIN", ModuleID.tokens)
+    await put(here, "A", again, key("MINE", ModuleID.tokens, str(EMSP)), stolen, body=REVOKED)
+    await put(here, stolen, body=b'{"whitelist":"NEVER","valid":true}')
+    await put(here, again, "B", key("VALID", ModuleID.tokens), body=b'{"valid":true,"whitelist":"ALWAYS"}')
+    window = await here.store.revoked(START)
+    assert [(one.key, one.version, one.revoked) for one in window.changes] == [(stolen, 2, True)]
+    assert not window.full
+    assert await names(here, window.end) == []
+    own = await here.begin()
+    await here.write(own, again, REVOKED)
+    assert (await here.store.revoked(window.end)).changes == ()
+    await here.commit(own)
+    assert [one.key for one in (await here.store.revoked(window.end)).changes] == [again]
+
+
+async def test_revoked_tokens_are_looked_for_a_stretch_at_a_time(
+    here: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changelog, "TOKEN_ROWS", 3)
+    if isinstance(here, InMemory):
+        here.database.window_rows = 3
+    for number in range(7):
+        token = key(f"T{number}", ModuleID.tokens)
+        await put(here, "L", token, body=REVOKED if number % 2 else b"{}")
+    place, stretches, full = START, [], True
+    while full:
+        window = await here.store.revoked(place)
+        stretches.append([one.key.key_folded for one in window.changes])
+        place, full = window.end, window.full
+    assert stretches == [["T1"], ["T3", "T5"], []]
+
+
+async def test_how_far_revoked_tokens_were_told_is_kept_until_a_restart(here: Setting) -> None:
+    mine = await leased(here)
+    mine.ahead = Position(90, 9)
+    await here.store.release([mine])
+    again = await leased(here, OTHER)
+    assert (again.ahead, again.cursor, again.reads_ahead_from) == (Position(90, 9), START, Position(90, 9))
+    again.cursor = Position(95, 9)
+    await here.store.release([again])
+    third = await leased(here)
+    assert third.reads_ahead_from == Position(95, 9)
+    third.ahead = Position(99, 9)
+    await here.store.renew([third])
+    assert await here.store.restart(third, walk=True) is not None
+    assert EMSP in await here.store.renew([replace(third, cursor=START)])
+    await here.expire()
+    assert (await leased(here, OTHER)).ahead == START
+
+
+@pytest.mark.rule("F-51")
+async def test_how_far_revoked_tokens_were_told_means_nothing_in_another_cluster(here: Setting) -> None:
+    mine = await leased(here)
+    mine.ahead = Position(90, 9)
+    await here.store.release([mine])
+    await here.another_cluster()
+    assert (await leased(here, OTHER)).ahead == START
 
 
 async def test_a_window_up_to_another_reader_leaves_out_what_is_overtaken_behind_it(here: Setting) -> None:
@@ -223,12 +301,28 @@ async def test_a_window_up_to_another_reader_leaves_out_what_is_overtaken_behind
 
 async def test_a_walk_shows_every_object_for_everybody(here: Setting) -> None:
     await put(here, *(f"L{number}" for number in range(7)), key("MINE", audience=str(EMSP)))
-    place: tuple[str, ...] | None = ()
-    seen: list[str] = []
-    while place is not None:
-        found, place = await here.store.walk(place)
-        seen += [one.key_folded for one, _ in found]
-    assert seen == [f"L{number}" for number in range(7)]
+    assert await walked(here) == [f"L{number}" for number in range(7)]
+
+
+async def test_a_walk_begins_with_what_is_revoked_and_then_tariffs(
+    here: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "WALK_OBJECTS", 5)
+    tokens = [key(f"T{number}", ModuleID.tokens) for number in range(12)]
+    tariffs = [key(f"R{number}", ModuleID.tariffs) for number in range(6)]
+    await put(here, "L0", "L1", *tokens[::2], *tariffs, ObjectKey(EMSP, ModuleID.tariffs, "R6", "*"))
+    await put(here, *tokens[1::2], body=REVOKED)
+    seen = await walked(here)
+    assert seen == ["T1", "T11", "T3", "T5", "T7", "T9", "R6", *(f"R{n}" for n in range(6)), "L0", "L1", *seen[-6:]]
+    assert seen[-6:] == ["T0", "T10", "T2", "T4", "T6", "T8"]
+    urgent = (await here.store.walk(()))[0]
+    assert [one.urgent for one in urgent] == [True] * 5
+
+
+async def test_a_walk_of_a_program_before_this_one_goes_on_with_everything(here: Setting) -> None:
+    await put(here, "L0", key("R0", ModuleID.tariffs), "L1")
+    await put(here, key("T0", ModuleID.tokens), body=REVOKED)
+    assert await walked(here, (str(CPO), "locations", "L0")) == ["L1", "R0", "T0"]
 
 
 # Leases
@@ -360,9 +454,9 @@ async def test_a_debt_is_due_counted_and_settled_by_the_newest_version_only(here
     mine, debt = await leased(here), Pending(key("A"), 1)
     assert await here.store.owe(mine, debt, 2, 1000.0, "no")
     assert await here.store.owing(mine) == {key("A")}
-    assert await here.store.owed([EMSP]) == []
+    assert await here.store.owed({EMSP: True}) == []
     await here.time_passes()
-    assert await here.store.owed([EMSP]) == [(EMSP, replace(debt, owed=True))]
+    assert await here.store.owed({EMSP: True}) == [(EMSP, replace(debt, owed=True))]
     assert await here.store.attempts(mine, debt) == 2
     assert await here.store.attempts(mine, Pending(key("A"), 2)) == 0
     assert not await here.store.settle(mine, key("A"), 1)
@@ -372,12 +466,41 @@ async def test_a_debt_is_due_counted_and_settled_by_the_newest_version_only(here
     assert await here.store.owing(mine) == set()
 
 
+async def test_of_what_is_due_a_party_gets_what_is_revoked_first_and_only_that_while_it_is_busy(
+    here: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MOST_OWED", 3)
+    stolen = key("STOLEN", ModuleID.tokens)
+    await put(here, "A", "B", "C", "D", ObjectKey(EMSP, ModuleID.locations, "E", "*"))
+    await put(here, stolen, body=REVOKED)
+    mine = await leased(here)
+    for number, of in enumerate((key("A"), key("B"), key("C"), key("D"), stolen)):
+        await here.store.owe(mine, Pending(of, 1), 1, float(number), "no")
+    await here.time_passes()
+    assert await here.store.owed({EMSP: False}) == [(EMSP, Pending(stolen, 1, owed=True, urgent=True))]
+    due = await here.store.owed({EMSP: True})
+    assert [(one.key.key_folded, one.urgent) for _, one in due] == [("STOLEN", True), ("A", False), ("B", False)]
+
+
+async def test_one_party_that_is_owed_much_keeps_no_other_waiting(
+    here: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MOST_OWED", 3)
+    await put(here, "A", "B", "C", "D")
+    mine, other = await leased(here), await leased(here, party=CPO)
+    for name in "ABCD":
+        await here.store.owe(mine, Pending(key(name), 1), 1, 1.0, "no")
+    await here.store.owe(other, Pending(key("A"), 1), 1, 900.0, "no")
+    await here.time_passes()
+    assert CPO in [party for party, _ in await here.store.owed({EMSP: True, CPO: True})]
+
+
 async def test_a_quarantined_debt_is_never_due(here: Setting) -> None:
     await put(here, "A")
     mine = await leased(here)
     await here.store.owe(mine, Pending(key("A"), 1), 3, None, "no")
     await here.time_passes()
-    assert await here.store.owed([EMSP]) == []
+    assert await here.store.owed({EMSP: True}) == []
     await here.store.restart(mine, walk=False)
     assert await here.store.owing(mine) == set()
 

@@ -324,6 +324,28 @@ async def test_a_put_to_another_host_needs_the_operator(hub: SmallHub) -> None:
         assert len(party.log) == before
 
 
+async def test_a_put_notes_those_of_its_parties_that_hear_more_than_before(hub: SmallHub) -> None:
+    """They are owed what was passed over for lack of it; who registers, or says the same again, is owed nothing."""
+
+    async def noted() -> list[str]:
+        async with hub.database.transaction() as connection:
+            return [row["party"] for row in await connection.fetch("DELETE FROM receiver_beginning RETURNING party")]
+
+    async with Party.running(CPO, ("CPO", "BE/ABC")) as party:
+        everything = party.endpoints
+        party.endpoints = lambda listed: [one for one in listed if one["identifier"] != "tokens"]
+        await party.register(hub.versions_url, await hub.invite(CPO, ("CPO", "BE/ABC")))
+        await party.update()
+        assert await noted() == []
+        party.endpoints = everything
+        await party.update()
+        assert sorted(await noted()) == ["BE*ABC", "NL*ABC"]
+        await party.update(roles=[Role("CPO", ABC)])
+        assert await noted() == []
+        await party.update()
+        assert await noted() == ["BE*ABC"]
+
+
 @pytest.mark.rule("C-37", "C-36", "R-31", "U-30")
 async def test_a_role_left_out_by_put_is_suspended_and_may_come_back(hub: SmallHub) -> None:
     async with Party.running(CPO, ("CPO", "BE/ABC")) as party:
