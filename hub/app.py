@@ -40,6 +40,7 @@ from hub.objects.pages import Pages
 from hub.objects.passed import PassedObjects
 from hub.own_modules import OwnModules
 from hub.parties.directory import Directory
+from hub.parties.key_repository import SERVING
 from hub.parties.platforms import Platform
 from hub.parties.rate_limit import RateLimit
 from hub.pulls.crawl import Crawl
@@ -99,7 +100,11 @@ async def running_hub(
     """
     moved = asyncio.Event()
     pool = await open_pool(
-        database_url, max_size=POOL_SIZE, application_name="ocpi-hub", role=APPLICATION_ROLE, moved=moved.set
+        database_url,
+        max_size=POOL_SIZE,
+        application_name=f"{SERVING} {settings.keys.ids[0]}",
+        role=APPLICATION_ROLE,
+        moved=moved.set,
     )
     database = Database(pool, moved=moved)
     client = OcpiClient(allow_insecure=settings.allow_insecure)
