@@ -35,7 +35,7 @@ from hub.handler import HubHandler
 from hub.objects.batches import Batches
 from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
-from hub.objects.later import LaterWrites
+from hub.objects.later import Carried, LaterWrites
 from hub.objects.pages import Pages
 from hub.objects.passed import PassedObjects
 from hub.own_modules import OwnModules
@@ -92,11 +92,12 @@ class Hub:
 
 @contextlib.asynccontextmanager
 async def running_hub(
-    settings: Settings, database_url: str, clock: Clock, *, background: bool = True
+    settings: Settings, database_url: str, clock: Clock, *, background: bool = True, carried: Carried | None = None
 ) -> AsyncIterator[Hub]:
     """A hub whose memory is filled; `background=False` for commands that only use its objects. Raises DatabaseAway.
 
-    `database_url` is that of the plain member role; the tables are up to date.
+    `database_url` is that of the plain member role; the tables are up to date. `carried`: what the process' hub before this left
+    to be written, and what this one leaves.
     """
     moved = asyncio.Event()
     pool = await open_pool(
@@ -108,7 +109,7 @@ async def running_hub(
     )
     database = Database(pool, moved=moved)
     client = OcpiClient(allow_insecure=settings.allow_insecure)
-    hub = create_app(settings, database, client, clock)
+    hub = create_app(settings, database, client, clock, carried)
     try:
         await hub.directory.refresh()
         await agreements.read(hub.agreements, database)
@@ -121,7 +122,9 @@ async def running_hub(
         await database.close()
 
 
-def create_app(settings: Settings, database: Database, client: OcpiClient, clock: Clock) -> Hub:
+def create_app(
+    settings: Settings, database: Database, client: OcpiClient, clock: Clock, carried: Carried | None = None
+) -> Hub:
     """Everything but the database and the client; nothing runs yet."""
     directory = Directory(database, settings.keys, settings.hub_party, clock)
     identity = HubIdentity(settings.hub_party, settings.public_url, _business_details(settings))
@@ -154,8 +157,9 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         clock=clock,
         public_url=settings.public_url,
     )
-    later = LaterWrites(database)
-    notes = LaterWrites(database)
+    carried = carried or Carried()
+    later = LaterWrites(database, waiting=carried.writes, moved=database.moved)
+    notes = LaterWrites(database, waiting=carried.notes, moved=database.moved)
     objects = KeptObjects(database=database, clock=clock)
     batches = Batches(database=database, objects=objects)
     passed = PassedObjects(batches=batches, objects=objects, later=later, clock=clock)
