@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from hub import telemetry
 from hub.admin.health import health_routes
+from hub.admin.lookout import Lookout
 from hub.agreements import book as agreements
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
 from hub.agreements.turns import Turns
@@ -264,6 +265,7 @@ def create_app(
             "pulls": pulls.run,
             "guaranteed cdrs": guaranteed.run,
             "overdue tokens": OverdueTokens(database, directory, clock, _alarms.error).run,
+            "lookout": Lookout(database, clock, alarm=_alarms.error, over=_alarms.info).run,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }
     )

@@ -17,7 +17,6 @@ STATEMENTS = (
     )
     """,
     "GRANT SELECT, INSERT, UPDATE ON key_rotation TO ocpi_hub_app",
-    "INSERT INTO job (name) VALUES ('lookout')",
 )
 
 
