@@ -227,3 +227,22 @@ async def test_a_key_that_was_taken_away_too_early_is_a_problem_that_names_who_s
     [(what, mend)] = await said(database, AFTER)
     assert what == "No key that is given opens what is stored of left behind."
     assert mend.startswith("Set HUB_SECRET_KEY_PREVIOUS")
+
+
+@pytest.mark.promise("S-03", "Q-16")
+async def test_a_process_that_was_given_the_new_key_beforehand_understands_what_moved_and_moves_nothing_back(
+    database: Database,
+) -> None:
+    token = await registered(database, "calls")
+    prepared = await directory_with(database, Keys.derived_from(OLD, NEW))
+    await rotate(database, BOTH, clock)
+    moving = await directory_with(database, BOTH)
+    assert await authenticates(moving, token)
+    await moving.move_tokens()
+    writes = Writes(database)
+    prepared._database = writes  # type: ignore[assignment]
+    await prepared.refresh()
+    assert (ours(prepared), await authenticates(prepared, token)) == ({"calls": "theirs of calls"}, True)
+    await prepared.move_tokens()
+    assert writes.begun == 0
+    assert (await look(database, BOTH, clock)).is_free
