@@ -21,6 +21,7 @@ from cpo_adapter import settings as settings_module
 from cpo_adapter.app import Adapter, create_adapter, working
 from cpo_adapter.chargers import UnsuitablePassword
 from cpo_adapter.config import ConfigError
+from cpo_adapter.csms.tls import CertificateUnusable
 from cpo_adapter.settings import Settings, SettingsError
 from cpo_adapter.simulator.run import run as simulation
 from cpo_adapter.simulator.settings import ChargerSettings
@@ -33,6 +34,12 @@ from ocpi_modules.status import OcpiError
 from ocpi_modules.typed import LONGEST_LINE, complaint
 
 T = TypeVar("T")
+PLAIN = """\
+**********************************************************************************
+*  OCPP WITHOUT TLS: chargers send their passwords and all they say unencrypted. *
+*  For development only. ADAPTER_OCPP_CERTIFICATE and ADAPTER_OCPP_KEY, or a     *
+*  proxy that ends TLS and ADAPTER_OCPP_TLS_IN_FRONT=true, put that right.       *
+**********************************************************************************"""
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 charger_cli = typer.Typer(no_args_is_help=True, help="The chargers that may connect.")
@@ -47,10 +54,23 @@ class Failed(Exception):
         self.code = code
 
 
+FOR_PEOPLE = (
+    Failed,
+    DatabaseAway,
+    MigrationError,
+    UnsuitablePassword,
+    ConfigError,
+    CertificateUnusable,
+    OcpiError,
+)
+
+
 @cli.command()
 def serve(as_json: AsJson = False) -> None:
     """Serve chargers and the hub until SIGTERM or SIGINT."""
     settings = _settings()
+    if settings.is_ocpp_plain:
+        Console(stderr=True).print(PLAIN, markup=False, highlight=False, soft_wrap=True)
 
     async def work() -> None:
         await _check_migrated(settings)
@@ -62,7 +82,7 @@ def serve(as_json: AsJson = False) -> None:
                 _say(
                     {"serving": True, "ocpi_port": listener.port, "ocpp_port": adapter.ocpp.port, "url": settings.url},
                     f"Serving OCPI at {settings.url}, chargers at "
-                    f"ws://{settings.ocpp_host}:{adapter.ocpp.port}/ocpp/<charger id>.",
+                    f"{'wss' if adapter.tls else 'ws'}://{settings.ocpp_host}:{adapter.ocpp.port}/ocpp/<charger id>.",
                     as_json,
                 )
             await serving
@@ -245,7 +265,7 @@ def _with_adapter(work: Callable[[Adapter], Coroutine[Any, Any, T]]) -> T:
 def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
-    except (Failed, DatabaseAway, MigrationError, UnsuitablePassword, ConfigError, OcpiError) as error:
+    except FOR_PEOPLE as error:
         _fail(error if isinstance(error, Failed) else Failed(str(error)))
     except OSError as error:
         _fail(Failed(f"It cannot be served: {error}."))

@@ -19,6 +19,7 @@ from cpo_adapter.charging.stored import load
 from cpo_adapter.config import Place
 from cpo_adapter.csms.remote import RemoteChargers
 from cpo_adapter.csms.socket import Listener, ListenerSettings
+from cpo_adapter.csms.tls import Tls
 from cpo_adapter.facts import StoredFacts
 from cpo_adapter.loops import Loop
 from cpo_adapter.party.authorize import Authorizer
@@ -44,6 +45,9 @@ from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.registry import MODULES
 from ocpi_modules.secrets import Keys, derive_key
 
+CERTIFICATE_SECONDS = 60
+"""How often the files are looked at: whoever renews certificates restarts nobody."""
+
 
 @dataclass
 class Adapter:
@@ -65,6 +69,7 @@ class Adapter:
     registrar: Registrar
     ocpp: Listener
     ocpi: OcpiEdge
+    tls: Tls | None
 
     async def publish(self) -> None:
         """EVSE statuses may have changed."""
@@ -90,6 +95,7 @@ class Adapter:
             Loop("commands", self.commander.post_due, 1, self.commander.due),
             Loop("publish", self.publish, 5, self.status_changed, rest=0.1),
             Loop("meet", self.meeting.meet_when_due, 1),
+            *([Loop("certificate", self.tls.renew, CERTIFICATE_SECONDS)] if self.tls else []),
         ]
 
     async def close(self) -> None:
@@ -127,7 +133,9 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
         database, book, site, authorizer, transactions, statuses, number_key, status_changed.set, clock
     )
     listening = ListenerSettings(settings.ocpp_host, settings.ocpp_port, assume_ocpp16=site.assume_ocpp16)
-    ocpp = Listener(stored, clock, listening)
+    certificate, key = settings.ocpp_certificate, settings.ocpp_key
+    tls = Tls(certificate, key) if certificate and key else None
+    ocpp = Listener(stored, clock, listening, tls.context if tls else None)
     chargers = RemoteChargers(ocpp.registry, TIMEOUT_SECONDS - 5)
     commander = Commander(
         database, link, chargers, authorizer, site, lambda place: _state_of(place, transactions, statuses), clock
@@ -138,14 +146,19 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
     ocpi = OcpiEdge(_health(database), handler, MODULES, clock)
     return Adapter(
         settings, clock, database, client, book, transactions, statuses, status_changed, publisher, settler, pusher, commander,
-        meeting, registrar, ocpp, ocpi,
+        meeting, registrar, ocpp, ocpi, tls,
     )  # fmt: skip
 
 
 @contextlib.asynccontextmanager
 async def working(adapter: Adapter) -> AsyncIterator[Adapter]:
-    """Recall, take chargers, run the loops; at the end stop in the other order. Raises OSError, DatabaseAway."""
+    """Recall, take chargers, run the loops; at the end stop in the other order.
+
+    Raises OSError, DatabaseAway, CertificateUnusable.
+    """
     try:
+        if adapter.tls:
+            adapter.tls.load()
         await adapter.recall()
         async with adapter.ocpp:
             running = [asyncio.create_task(loop.run(), name=loop.name) for loop in adapter.loops()]

@@ -110,7 +110,7 @@ class StoredFacts:
         async with self._database.connection() as connection:
             number = permuted(self._number_key, await repository.next_transaction_number(connection))
         answer = StartAnswer(number, decided.answer)
-        opening = await self._opening(fact, number, decided)
+        opening = await self._opening(fact, number, decided, live=live)
         return await self._transactions.begin(opening, fact, key, answer, self._clock())
 
     async def sampled(self, fact: Sampled) -> None:
@@ -155,9 +155,11 @@ class StoredFacts:
         log.warning("stop_unmatched", charger_id=fact.charger_id, transaction_id=fact.transaction_id)
         return None
 
-    async def _opening(self, fact: Started, number: int, decided: Authorized) -> Opening:
+    async def _opening(self, fact: Started, number: int, decided: Authorized, *, live: bool) -> Opening:
+        """What began before it was reported is not refused any more, whatever its start is answered (R32)."""
         place = self._site.place(fact.charger_id.casefold(), fact.connector_id)
-        refused = decided.token is None or decided.answer.decision is not Decision.Accepted
+        accepted = decided.token is not None and decided.answer.decision is Decision.Accepted
+        refused = place is None or (live and not accepted)
         location = self._site.locations[place.location_id.casefold()] if place else {}
         return Opening(
             session_id=str(uuid4()),
@@ -175,6 +177,7 @@ class StoredFacts:
             max_power_w=place.max_power_w if place else None,
             transaction_id=number,
             refused=refused,
+            too_late=not (live or accepted),
         )
 
 

@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import contextlib
 import difflib
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "ADAPTER_"
 SECRET_KEY_BYTES = 32
 MAXIMUM_PUBLIC_URL = 150
+OPTIONAL = ("ocpp_certificate", "ocpp_key", "ocpp_tls_in_front")
+"""Empty, as compose writes what an env file lacks, they are not set."""
 
 
 class SettingsError(Exception):
@@ -33,6 +37,10 @@ class Settings(BaseSettings):
     ocpi_port: int = Field(default=8081, ge=0, le=65535)
     ocpp_host: str = "127.0.0.1"
     ocpp_port: int = Field(default=9000, ge=0, le=65535)
+    ocpp_certificate: Path | None = None
+    ocpp_key: Path | None = None
+    ocpp_tls_in_front: bool = False
+    """A proxy of the operator's ends TLS before chargers' connections come here."""
     public_url: str = ""
     country_code: str = Field(default="", pattern=r"^([A-Za-z]{2})?$")
     party_id: str = Field(default="", pattern=r"^([A-Za-z0-9]{3})?$")
@@ -57,7 +65,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> "Settings":
-        wrong = [*self._missing(), *self._public_url_findings()]
+        wrong = [*self._missing(), *self._public_url_findings(), *self._ocpp_findings()]
         if self.env == "prod" and self.allow_insecure:
             wrong.append("ADAPTER_ALLOW_INSECURE is for development: unset it, or set ADAPTER_ENV=dev.")
         if wrong:
@@ -89,6 +97,22 @@ class Settings(BaseSettings):
             wrong.append("ADAPTER_PUBLIC_URL must start with https:// in production.")
         return wrong
 
+    def _ocpp_findings(self) -> list[str]:
+        if (self.ocpp_certificate is None) != (self.ocpp_key is None):
+            return ["ADAPTER_OCPP_CERTIFICATE and ADAPTER_OCPP_KEY go together: name both PEM files, or neither."]
+        if self.env == "prod" and self.is_ocpp_plain and not _is_loopback(self.ocpp_host):
+            return [
+                f"Chargers would send their passwords unencrypted to {self.ocpp_host}:{self.ocpp_port}: name the PEM files in "
+                "ADAPTER_OCPP_CERTIFICATE and ADAPTER_OCPP_KEY, or, where a proxy ends TLS in front, set "
+                "ADAPTER_OCPP_TLS_IN_FRONT=true."
+            ]
+        return []
+
+    @property
+    def is_ocpp_plain(self) -> bool:
+        """Whether chargers connect without TLS, OCPP's security profile 1, which is for development only (S-45)."""
+        return self.ocpp_certificate is None and not self.ocpp_tls_in_front
+
     @property
     def url(self) -> str:
         """The base of every URL the adapter hands out, without a slash at the end."""
@@ -102,6 +126,7 @@ class Settings(BaseSettings):
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings in `environ`; raises SettingsError with one sentence a mistake."""
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and not _injected(name, value)}
+    given = {name: value for name, value in given.items() if value or name[len(PREFIX) :].lower() not in OPTIONAL}
     unknown = [_unknown(name) for name in given if name[len(PREFIX) :].lower() not in Settings.model_fields]
     if unknown:
         raise SettingsError(unknown)
@@ -109,6 +134,12 @@ def load(environ: Mapping[str, str]) -> Settings:
         return Settings.model_validate({name[len(PREFIX) :].lower(): value for name, value in given.items()})
     except ValidationError as error:
         raise SettingsError([_sentence(detail["loc"], detail["msg"]) for detail in error.errors()]) from None
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
 
 
 def _injected(name: str, value: str) -> bool:

@@ -10,6 +10,7 @@ from cpo_adapter.charging.cdr import CdrHeld, is_worth_a_cdr, ready_for_cdr, to_
 from cpo_adapter.charging.clock import set_right
 from cpo_adapter.charging.events import Orphaned
 from cpo_adapter.charging.session import session_changes, to_session
+from cpo_adapter.charging.transaction import Transaction
 from cpo_adapter.storage import outbox_repository as outbox
 from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database
@@ -65,6 +66,13 @@ class Settler:
 
     async def _tell(self, live: Live, now: datetime) -> None:
         transaction = live.transaction
+        if transaction.opening.is_somebodys:
+            await self._tell_somebody(live, transaction, now)
+        if live.transaction is transaction:
+            live.dirty = live.urgent = False
+        live.told_at = now
+
+    async def _tell_somebody(self, live: Live, transaction: Transaction, now: datetime) -> None:
         session = to_session(set_right(transaction), self._party, now)
         key = str(live.session_id)
         async with self._database.connection() as connection:
@@ -75,9 +83,6 @@ class Settler:
             async with self._database.transaction() as connection:
                 await self._keep(connection, "sessions", key, session, now, urgent)
             self._told()
-        if live.transaction is transaction:
-            live.dirty = live.urgent = False
-        live.told_at = now
 
     async def _finish(self, live: Live, now: datetime) -> None:
         """The CDR and the end of the transaction are one commit: made once, whatever happens (R67)."""

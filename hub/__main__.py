@@ -11,6 +11,7 @@ from hub.command_line.agreements import agreement_app
 from hub.command_line.arguments import Json
 from hub.command_line.cdrs import cdr_app
 from hub.command_line.delivery import delivery_app
+from hub.command_line.keys import key_app
 from hub.command_line.pulls import pull_app
 from hub.command_line.traces import trace_app
 from ocpi_modules.typed import complaint
@@ -30,6 +31,7 @@ app.add_typer(trace_app, name="trace")
 app.add_typer(pull_app, name="pull")
 app.add_typer(delivery_app, name="delivery")
 app.add_typer(cdr_app, name="cdr")
+app.add_typer(key_app, name="key")
 app.command()(diagnosis.doctor)
 app.command()(serving.openapi)
 

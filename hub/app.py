@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from hub import telemetry
 from hub.admin.health import health_routes
+from hub.admin.lookout import Lookout
 from hub.agreements import book as agreements
 from hub.agreements.policy import AgreementBook, DefaultPolicy, Policy
 from hub.agreements.turns import Turns
@@ -36,11 +37,12 @@ from hub.handler import HubHandler
 from hub.objects.batches import Batches
 from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
-from hub.objects.later import LaterWrites
+from hub.objects.later import Carried, LaterWrites
 from hub.objects.pages import Pages
 from hub.objects.passed import PassedObjects
 from hub.own_modules import OwnModules
 from hub.parties.directory import Directory
+from hub.parties.key_repository import SERVING
 from hub.parties.platforms import Platform
 from hub.parties.rate_limit import RateLimit
 from hub.pulls.crawl import Crawl
@@ -94,19 +96,24 @@ class Hub:
 
 @contextlib.asynccontextmanager
 async def running_hub(
-    settings: Settings, database_url: str, clock: Clock, *, background: bool = True
+    settings: Settings, database_url: str, clock: Clock, *, background: bool = True, carried: Carried | None = None
 ) -> AsyncIterator[Hub]:
     """A hub whose memory is filled; `background=False` for commands that only use its objects. Raises DatabaseAway.
 
-    `database_url` is that of the plain member role; the tables are up to date.
+    `database_url` is that of the plain member role; the tables are up to date. `carried`: what the process' hub before this left
+    to be written, and what this one leaves.
     """
     moved = asyncio.Event()
     pool = await open_pool(
-        database_url, max_size=POOL_SIZE, application_name="ocpi-hub", role=APPLICATION_ROLE, moved=moved.set
+        database_url,
+        max_size=POOL_SIZE,
+        application_name=f"{SERVING} {settings.keys.ids[0]}",
+        role=APPLICATION_ROLE,
+        moved=moved.set,
     )
     database = Database(pool, moved=moved, reserved=PROMPT_CONNECTIONS)
     client = OcpiClient(allow_insecure=settings.allow_insecure)
-    hub = create_app(settings, database, client, clock)
+    hub = create_app(settings, database, client, clock, carried)
     try:
         await hub.directory.refresh()
         await agreements.read(hub.agreements, database)
@@ -119,7 +126,9 @@ async def running_hub(
         await database.close()
 
 
-def create_app(settings: Settings, database: Database, client: OcpiClient, clock: Clock) -> Hub:
+def create_app(
+    settings: Settings, database: Database, client: OcpiClient, clock: Clock, carried: Carried | None = None
+) -> Hub:
     """Everything but the database and the client; nothing runs yet."""
     directory = Directory(database.prompt, settings.keys, settings.hub_party, clock)
     identity = HubIdentity(settings.hub_party, settings.public_url, _business_details(settings))
@@ -153,8 +162,9 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
         clock=clock,
         public_url=settings.public_url,
     )
-    later = LaterWrites(database)
-    notes = LaterWrites(database)
+    carried = carried or Carried()
+    later = LaterWrites(database, waiting=carried.writes, moved=database.moved)
+    notes = LaterWrites(database, waiting=carried.notes, moved=database.moved)
     objects = KeptObjects(database=database, clock=clock)
     batches = Batches(database=database, objects=objects)
     passed = PassedObjects(batches=batches, objects=objects, later=later, clock=clock)
@@ -269,6 +279,7 @@ def create_app(settings: Settings, database: Database, client: OcpiClient, clock
             "pulls": pulls.run,
             "guaranteed cdrs": guaranteed.run,
             "overdue tokens": OverdueTokens(database, directory, clock, _alarms.error).run,
+            "lookout": Lookout(database, clock, alarm=_alarms.error, over=_alarms.info).run,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
         }
     )

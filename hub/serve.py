@@ -17,6 +17,7 @@ import structlog
 from hub import garbage
 from hub.app import Hub, running_hub
 from hub.db.engine import DatabaseAway
+from hub.objects.later import Carried
 from hub.settings import Settings
 from ocpi_modules.http.listener import BACKLOG, Listener, bind, shared_sockets
 from ocpi_modules.message import Clock
@@ -114,10 +115,10 @@ async def _serve(
     started: Callable[[], None],
 ) -> None:
     """With a hub that is built anew when PostgreSQL is another than before (Q-04); who connects meanwhile waits a moment."""
-    again = False
+    again, carried = False, Carried()
     while not stopping.is_set():
         try:
-            async with running_hub(settings, database_url, clock) as hub:
+            async with running_hub(settings, database_url, clock, carried=carried) as hub:
                 await _listen(hub, settings, sockets, stopping, (lambda: None) if again else started)
             if not stopping.is_set():
                 _log.warning("the hub begins anew", reason="PostgreSQL is another database or timeline than before")
@@ -127,6 +128,7 @@ async def _serve(
             _log.warning("the hub cannot begin anew yet", reason=str(away))
             await _pause(stopping)
         again = True
+    carried.drop()
 
 
 async def _pause(stopping: asyncio.Event) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -31,6 +32,8 @@ class Keys:
     mac: tuple[bytes, ...] = field(repr=False)
     seal: tuple[bytes, ...] = field(repr=False)
     pseudonym: tuple[bytes, ...] = field(default=(), repr=False)
+    ids: tuple[str, ...] = ()
+    """What each secret is called where something is stored under it; tells nothing of it."""
 
     @cached_property
     def ciphers(self) -> tuple[AESGCM, ...]:
@@ -44,6 +47,7 @@ class Keys:
             mac=tuple(derive_key(secret, "issued tokens") for secret in secret_keys),
             seal=tuple(derive_key(secret, "sealed secrets") for secret in secret_keys),
             pseudonym=tuple(derive_key(secret, "pseudonyms") for secret in secret_keys),
+            ids=tuple(derive_key(secret, "name of the key").hex()[:16] for secret in secret_keys),
         )
 
 
@@ -81,6 +85,15 @@ def seal(keys: Keys, text: str, *, owner: str, purpose: str) -> bytes:
     """AES-256-GCM with the newest key; only the same owner and purpose can open it."""
     nonce = secrets.token_bytes(_NONCE_LENGTH)
     return nonce + keys.ciphers[0].encrypt(nonce, text.encode(), _bound_to(owner, purpose))
+
+
+def opens_under(keys: Keys, sealed: bytes, *, owner: str, purpose: str) -> str | None:
+    """The id of the key it was sealed with; None when none of these opens it."""
+    for id, cipher in zip(keys.ids, keys.ciphers, strict=True):
+        with suppress(CannotOpen):
+            _open((cipher,), sealed, _bound_to(owner, purpose))
+            return id
+    return None
 
 
 def open_sealed(keys: Keys, sealed: bytes, *, owner: str, purpose: str) -> str:

@@ -15,6 +15,8 @@ from ocpi_modules.tariffs.pricing import Unpriceable, to_ocpi_number
 from ocpi_modules.types import format_datetime
 
 LEAST_ENERGY = Decimal(50)
+DEAUTHORIZED = "DeAuthorized"
+"""Why a charger stopped whose start was answered that the token may not charge."""
 
 
 class CdrHeld(Exception):
@@ -35,6 +37,10 @@ def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: 
         raise CdrHeld("The session is INVALID and is not billed.")
     if held := sorted(flags & HOLDING):
         raise CdrHeld(f"Held for an operator: {'; '.join(held)}.")
+    if not opening.is_somebodys:
+        raise CdrHeld("It began while the charger was offline, with a token that nobody here knows.")
+    if opening.too_late and transaction.stopped is not None and transaction.stopped.reason == DEAUTHORIZED:
+        raise CdrHeld("It ended because its token was refused; what it had charged before cannot be told for certain.")
     if not opening.tariffs:
         raise CdrHeld("No tariff was known for the connector when the session started.")
     try:

@@ -33,7 +33,8 @@ class Opening:
 
     `location`, `connector`, `cdr_token` and `tariffs` are OCPI 2.2.1 objects as Python values with Decimals. The first
     tariff is the one that applies; `currency` counts only when there is none. `transaction_id` is the charger's number,
-    `refused` says the token was refused (R33), `max_power_w` the most the connector can deliver.
+    `refused` says the token was refused (R33), `too_late` that it would have been, had the charge not begun before it was
+    reported (R32), `max_power_w` the most the connector can deliver.
     """
 
     session_id: str
@@ -52,8 +53,14 @@ class Opening:
     transaction_id: int | None = None
     currency: str = "EUR"
     refused: bool = False
+    too_late: bool = False
     public_key: str | None = None
     reserved_at: datetime | None = None
+
+    @property
+    def is_somebodys(self) -> bool:
+        """Whether the token was known; where it was not, a charge of an offline time has nobody to be told of it (R32)."""
+        return bool(self.cdr_token["uid"])
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where chargers connect: `ws://host:port/ocpp/<charger id>` (charging R1 to R5, R11, R12, R16; S-45 to S-49).
+"""Where chargers connect: `wss://host:port/ocpp/<charger id>` (charging R1 to R5, R11, R12, R16; S-45 to S-49).
 
 Who it is, is settled before the upgrade. An unknown id, a wrong password and a missing one are answered 401 alike, after the
 same work. Compression is off and pings are ours: see `liveness`.
@@ -118,6 +118,7 @@ class Listener:
             ping_interval=None,
             server_header=None,
             ssl=self._tls,
+            ssl_handshake_timeout=settings.open_seconds if self._tls else None,
         )
         liveness = Liveness(lambda: list(self._connections), settings.ping_seconds, settings.pong_seconds)
         self._liveness = asyncio.create_task(liveness.run())

@@ -2,38 +2,34 @@
 
 import shlex
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import asyncpg
 
 from hub.admin import repository
+from hub.admin.finding import Finding
+from hub.admin.key_findings import key_findings
 from hub.clientinfo.repository import suspicions
 from hub.db import migrate
 from hub.db.engine import Database, DatabaseAway
+from hub.parties import key_rotation
 from hub.parties.announced_repository import platforms_that_refuse_us
 from hub.parties.directory import Directory
 from hub.parties.platforms import Platform
 from hub.parties.repository import platforms_told_another_url, tokens_not_taken_over
 from hub.registration.overdue import OVERDUE
 from ocpi_modules.message import Clock
+from ocpi_modules.secrets import Keys
 
 HELD_BACK_SECONDS = 60
 FORWARDING_SECONDS = 300
 RETENTION_HOURS = 24
 GAP_DAYS = 7
 SUSPICION_SECONDS = 30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`mend` is a command, or what to do where no command can."""
-
-    level: Literal["problem", "advice"]
-    what: str
-    why: str
-    mend: str
+BEHIND = Finding(
+    "problem", "The tables are behind this program.", f"They lack {migrate.newest_revision()}.", "ocpi-hub migrate"
+)
 
 
 async def examine(
@@ -44,15 +40,19 @@ async def examine(
     wide: Database | None = None,
     *,
     prod: bool = False,
+    keys: Keys | None = None,
 ) -> list[Finding]:
     """Every finding. `wide` is a connection that sees more of the server (the owner's, or an embedded superuser's).
 
-    A server that may lose what was committed is a problem in `prod`, and elsewhere no more than worth knowing.
+    A server that may lose what was committed is a problem in `prod`, and elsewhere no more than worth knowing. Without `keys`
+    nothing is said of the secret key.
     """
     findings: list[Finding] = []
     try:
         async for finding in _examine(database, directory, public_url, clock, wide or database, prod):
             findings.append(finding)  # noqa: PERF401 (what was found before a failure is told too)
+        if keys is not None and not any(finding is BEHIND for finding in findings):
+            findings += key_findings(await key_rotation.look(database, keys, clock), has_former=len(keys.ids) > 1)
     except DatabaseAway as away:
         findings.append(unreachable(away))
     except asyncpg.InsufficientPrivilegeError as error:
@@ -90,8 +90,7 @@ async def _examine(
     for finding in _holder_findings(holders, sees_all, powers["name"]):
         yield finding
     if behind:
-        yield Finding("problem", "The tables are behind this program.", f"They lack {migrate.newest_revision()}.",
-                      "ocpi-hub migrate")  # fmt: skip
+        yield BEHIND
         return
     await directory.refresh()
     async with database.connection() as connection:

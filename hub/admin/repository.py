@@ -7,7 +7,8 @@ SELECT * FROM (
     SELECT 'session' AS kind, datname AS database, pid::text AS name, coalesce(usename, '') AS role,
            coalesce(application_name, '') AS application, extract(epoch FROM now() - xact_start)::bigint AS seconds
     FROM pg_stat_activity
-    WHERE (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL) AND pid <> pg_backend_pid() AND backend_type <> 'walsender'
+    WHERE (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL) AND pid <> pg_backend_pid()
+      AND backend_type NOT IN ('walsender', 'autovacuum worker')
     UNION ALL
     SELECT 'prepared transaction', database, gid, owner, '', extract(epoch FROM now() - prepared)::bigint
     FROM pg_prepared_xacts
@@ -48,6 +49,36 @@ async def unsafe_settings(connection: Any) -> list[str]:
 async def snapshot_holders(connection: Any, seconds: int) -> list[Any]:
     """Who keeps old row versions and the change log's cursor back for so long: kind, database, name (pid), role, seconds."""
     rows: list[Any] = await connection.fetch(_HOLDERS, seconds)
+    return rows
+
+
+async def running_transactions(connection: Any) -> tuple[str, bool]:
+    """The oldest transaction that still writes anywhere in the server, and whether a later one is known."""
+    row = await connection.fetchrow(
+        "SELECT pg_snapshot_xmin(now_is)::text, pg_snapshot_xmin(now_is) < pg_snapshot_xmax(now_is) "
+        "FROM pg_current_snapshot() AS now_is"
+    )
+    return row[0], row[1]
+
+
+async def lagging_receivers(connection: Any, seconds: float) -> list[Any]:
+    """(party, since, seconds) of connected receivers that are not paused and have not come past a change for so long.
+
+    Of the twenty whose position in the change log is the oldest, each one look at an index.
+    """
+    rows: list[Any] = await connection.fetch(
+        """
+        SELECT party, changed_at AS since, extract(epoch FROM now() - changed_at)::bigint AS seconds
+        FROM (SELECT party, cursor_xid, cursor_seq FROM destination JOIN platform USING (platform_id)
+              WHERE destination.state = 'ACTIVE' AND platform.state = 'REGISTERED' AND platform.connection = 'CONNECTED'
+                AND system_identifier = (SELECT system_identifier FROM pg_control_system())
+              ORDER BY cursor_xid, cursor_seq LIMIT 20) AS own
+        CROSS JOIN LATERAL (SELECT changed_at FROM change_log WHERE (xid, seq) > (own.cursor_xid, own.cursor_seq)
+                            ORDER BY xid, seq LIMIT 1) AS next
+        WHERE changed_at < now() - make_interval(secs => $1) ORDER BY changed_at
+        """,
+        seconds,
+    )
     return rows
 
 

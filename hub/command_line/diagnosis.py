@@ -12,7 +12,7 @@ from hub.command_line.arguments import Json
 from hub.command_line.databases import NAME
 
 if TYPE_CHECKING:
-    from hub.admin.doctor import Finding
+    from hub.admin.finding import Finding
     from hub.settings import Settings
 
 
@@ -33,7 +33,8 @@ def doctor(json: Json = False) -> None:
 
 def _findings() -> "list[Finding]":
     from hub import settings, telemetry
-    from hub.admin.doctor import Finding, unreachable
+    from hub.admin.doctor import unreachable
+    from hub.admin.finding import Finding
 
     telemetry.configure_logs()
     try:
@@ -70,7 +71,8 @@ async def _examined(settings: "Settings", url: str, wide_url: str) -> "list[Find
             wide = Database(await open_pool(wide_url, max_size=1, application_name="ocpi-hub doctor"))
             stack.push_async_callback(wide.close)
         directory = Directory(database, settings.keys, settings.hub_party, tell.now)
-        return await examine(database, directory, settings.public_url, tell.now, wide, prod=settings.env == "prod")
+        prod, keys = settings.env == "prod", settings.keys
+        return await examine(database, directory, settings.public_url, tell.now, wide, prod=prod, keys=keys)
 
 
 @contextlib.contextmanager

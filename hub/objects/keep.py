@@ -68,6 +68,10 @@ class KeptObjects:
         self._clock = clock
         self._days: set[date] = set()
 
+    def for_later(self) -> "KeptObjects":
+        """The same without memory, for writes that may be made in another database than this (Q-04)."""
+        return KeptObjects(database=self._database, clock=self._clock)
+
     async def prepare(self) -> None:
         """Make the day's partition of the change log, apart from what may be rolled back. Raises DatabaseAway."""
         now = self._clock()

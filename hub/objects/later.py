@@ -2,12 +2,14 @@
 
 Only for what was answered already: a message that reached its receiver is answered whatever happens here. Bounded; what does not
 fit is told to the operator and comes back with the next push of the same object. What waits when the process ends is tried once
-more.
+more; what waits when the hub begins anew on another database goes over to that one (Q-04). So a write names objects, parties and
+attempts, which mean the same there, and carries no version, position or transaction id, and nothing it learned of the database.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -22,15 +24,43 @@ TRIES_AGAIN = 3
 _log = structlog.get_logger("hub.objects")
 
 
-class LaterWrites:
-    """`pause` lies between two tries; `limit` how many writes are remembered."""
+@dataclass
+class Carried:
+    """What one hub of a process leaves to the next: writes of objects and CDRs, and notes for open routing."""
 
-    def __init__(self, database: Database, *, limit: int = 10_000, pause: timedelta = timedelta(seconds=1)) -> None:
+    writes: deque[Write] = field(default_factory=deque)
+    notes: deque[Write] = field(default_factory=deque)
+
+    def drop(self) -> None:
+        """No hub comes after: say so."""
+        if number := len(self.writes) + len(self.notes):
+            _log.error("writes dropped", waiting=number)
+
+
+class LaterWrites:
+    """`pause` lies between two tries; `limit` how many writes are remembered.
+
+    `waiting` are those that wait already, and where those are that wait at the end. Once `moved` is set they are left there,
+    for another database; before that, those that cannot be made at the end of the process are dropped.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        limit: int = 10_000,
+        pause: timedelta = timedelta(seconds=1),
+        waiting: deque[Write] | None = None,
+        moved: asyncio.Event | None = None,
+    ) -> None:
         self._database = database
         self._limit = limit
         self._pause = pause
-        self._writes: deque[Write] = deque()
+        self._writes: deque[Write] = deque() if waiting is None else waiting
+        self._moved = moved or asyncio.Event()
         self._added = asyncio.Event()
+        if self._writes:
+            self._added.set()
 
     def __len__(self) -> int:
         return len(self._writes)
@@ -57,12 +87,15 @@ class LaterWrites:
 
     async def flush(self) -> None:
         """Write what is there, as far as PostgreSQL takes it in FLUSH_SECONDS. Never raises for PostgreSQL."""
+        if self._moved.is_set():
+            return
         # In a task that was cancelled asyncio.timeout of 3.11.2 raises no TimeoutError.
         work = asyncio.create_task(self.work_off())
         await asyncio.wait([work], timeout=FLUSH_SECONDS)
         work.cancel()
-        if self._writes:
+        if self._writes and not self._moved.is_set():
             _log.error("writes dropped", waiting=len(self._writes))
+            self._writes.clear()
 
     async def work_off(self) -> bool:
         """Make the writes that wait; False when PostgreSQL is still away."""

@@ -29,7 +29,7 @@ class PassedObjects:
     def __init__(self, *, batches: Batches, objects: KeptObjects, later: LaterWrites, clock: Clock) -> None:
         self._clock = clock
         self._batches = batches
-        self._objects = objects
+        self._objects_later = objects.for_later()
         self._later = later
 
     async def keep(
@@ -59,7 +59,7 @@ class PassedObjects:
         """Raises OcpiError when there is nothing to merge into."""
 
         async def write(connection: Any) -> None:
-            await self._objects.apply(connection, push, then)
+            await self._objects_later.apply(connection, push, then)
 
         if len(self._later):
             self._later.add(write)  # behind what waits already, or a PATCH would overtake its PUT

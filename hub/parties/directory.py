@@ -3,13 +3,15 @@
 PostgreSQL is the truth. Every change of a platform takes the next revision inside its own transaction, before anybody is told
 of it; so a process that does not know a token or a party reads on from the revision it has seen, once for all who wait
 (single flight), and remembers a "no" for at most a second. `watch` does the same once a second, which is how a revoked token
-dies on every worker. While PostgreSQL is away, what is known keeps working; an unknown token is 503, not 401.
+dies on every worker; it also moves tokens to a new secret key. While PostgreSQL is away, what is known keeps working; an unknown
+token is 503, not 401.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,11 +20,12 @@ from pydantic import SecretStr
 
 from hub.db.engine import Database, DatabaseAway
 from hub.parties import repository, rows
+from hub.parties.key_repository import move_tokens
 from hub.parties.platforms import Caller, Platform, PlatformState, TokenKind
 from hub.parties.rows import Issued
 from ocpi_modules import headers
 from ocpi_modules.message import Clock, OcpiRequest, PartyId
-from ocpi_modules.secrets import CannotOpen, Keys, token_macs
+from ocpi_modules.secrets import CannotOpen, Keys, token_mac, token_macs
 from ocpi_modules.spec import ModuleID
 from ocpi_modules.status import InvalidParameters, NotAuthenticated, NotAvailable
 
@@ -32,6 +35,7 @@ WATCH_SECONDS = 0.5
 NEGATIVE_SECONDS = 1.0
 _REMEMBERED_NEGATIVES = 10_000
 _RECOGNISED = 10_000
+_MOVED_AT_ONCE = 100
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +68,7 @@ class Directory:
         self._homes: dict[PartyId, Platform] = {}
         self._recognised: dict[str, _Found] = {}
         self._unknown: dict[bytes | PartyId, float] = {}
+        self._to_move: dict[bytes, bytes] = {}
         self._loading = asyncio.Lock()
         self._loads_started = 0
         self._load_failure: DatabaseAway | None = None
@@ -140,10 +145,26 @@ class Directory:
         """Read on for ever, so that changes made by other processes are seen within a second."""
         while True:
             try:
+                await self.move_tokens()
                 await self.refresh()
             except DatabaseAway as away:
                 _log.warning("directory_not_refreshed", reason=str(away))
             await asyncio.sleep(WATCH_SECONDS)
+
+    async def move_tokens(self) -> None:
+        """Store tokens that were in hand since the last time under the newest key (S-03). Raises DatabaseAway."""
+        moving = dict(islice(self._to_move.items(), _MOVED_AT_ONCE))
+        if not moving:
+            return
+        for former in moving:
+            del self._to_move[former]
+        try:
+            async with self._database.transaction() as connection:
+                moved = await move_tokens(connection, list(moving), list(moving.values()), self._keys.ids[0])
+                await repository.touch(connection, *moved)
+        except DatabaseAway:
+            self._to_move |= moving
+            raise
 
     async def _load(self) -> None:
         async with self._database.connection() as connection:
@@ -184,7 +205,10 @@ class Directory:
         platform = self._admit(found, request.module)
         if found.issued.pending:
             await self._use_first(found)
-        elif found.issued.kind is TokenKind.C and platform.registered:
+            return await self._find_token(candidates, encoded=len(candidates) > 1)
+        if found.issued.move_to == self._keys.ids[0]:
+            self._to_move[found.mac] = token_mac(self._keys.mac[0], found.token.get_secret_value())
+        if found.issued.kind is TokenKind.C and platform.registered:
             if len(self._recognised) >= _RECOGNISED:
                 self._recognised.clear()
             self._recognised[request.authorization] = found

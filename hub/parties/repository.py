@@ -19,7 +19,8 @@ SELECT p.platform_id, p.name, p.state, p.version, p.versions_url, p.approved_hos
        ARRAY(SELECT (e.module, e.interface, e.url) FROM endpoint e WHERE e.platform_id = p.platform_id) AS endpoints,
        ARRAY(SELECT (r.country_code, r.party_id, r.role, r.state, r.business_details::text, r.announced, r.announced_at)
              FROM party r WHERE r.platform_id = p.platform_id ORDER BY 1) AS parties,
-       ARRAY(SELECT (t.mac, t.kind, t.retires_others AND t.first_used_at IS NULL, t.expires_at)
+       ARRAY(SELECT (t.mac, t.kind, t.retires_others AND t.first_used_at IS NULL, t.expires_at,
+                     nullif((SELECT key_id FROM key_rotation), t.key_id))
              FROM issued_token t WHERE t.platform_id = p.platform_id) AS tokens
 FROM platform p
 """
@@ -35,21 +36,10 @@ class PartyEntry:
     business_details: dict[str, Any]
 
 
-async def is_reachable(connection: Connection) -> None:
-    """Whether PostgreSQL answers at all."""
-    await connection.execute("SELECT 1")
-
-
 async def changed_platforms(connection: Connection, after: int) -> list[Row]:
     """Platforms changed after this revision, with endpoints, parties and token MACs, oldest change first."""
     rows: list[Row] = await connection.fetch(_PLATFORM + " WHERE p.revision > $1 ORDER BY p.revision", after)
     return rows
-
-
-async def platform(connection: Connection, platform_id: UUID) -> Row | None:
-    """One platform as in `changed_platforms`."""
-    row: Row | None = await connection.fetchrow(_PLATFORM + " WHERE p.platform_id = $1", platform_id)
-    return row
 
 
 async def lock_platform(connection: Connection, platform_id: UUID) -> str | None:
@@ -286,12 +276,13 @@ async def add_token(
     *,
     expires_at: datetime | None = None,
     retires_others: bool = True,
+    key_id: str | None = None,
 ) -> None:
-    """A token we give out, as its MAC; `kind` is A or C."""
+    """A token we give out, as its MAC under the key of this id; `kind` is A or C."""
     await connection.execute(
         """
-        INSERT INTO issued_token (mac, platform_id, kind, issued_at, expires_at, retires_others)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO issued_token (mac, platform_id, kind, issued_at, expires_at, retires_others, key_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         """,
         mac,
         platform_id,
@@ -299,6 +290,7 @@ async def add_token(
         now,
         expires_at,
         retires_others,
+        key_id,
     )
 
 

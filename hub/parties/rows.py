@@ -19,7 +19,7 @@ from hub.parties.platforms import (
 )
 from hub.parties.switches import Switches
 from ocpi_modules import json
-from ocpi_modules.secrets import Keys, open_sealed, seal
+from ocpi_modules.secrets import Keys, open_sealed, opens_under, seal
 from ocpi_modules.spec import InterfaceRole, Role
 
 _PURPOSE = "outgoing token"
@@ -27,17 +27,29 @@ _PURPOSE = "outgoing token"
 
 @dataclass(frozen=True)
 class Issued:
-    """A token we gave out. `pending`: its first use retires the platform's other tokens."""
+    """A token we gave out. `pending`: its first use retires the platform's other tokens. `move_to`: the key to store its MAC
+    under instead, once it is in hand."""
 
     platform_id: UUID
     kind: TokenKind
     pending: bool
     expires_at: datetime | None
+    move_to: str | None = None
 
 
 def seal_token(keys: Keys, platform_id: UUID, token: str) -> bytes:
     """Our token for a platform, as it is stored."""
     return seal(keys, token, owner=str(platform_id), purpose=_PURPOSE)
+
+
+def key_of_sealed(keys: Keys, platform_id: UUID, sealed: bytes) -> str | None:
+    """The id of the key our token for a platform is stored under; None where it is none of these."""
+    return opens_under(keys, sealed, owner=str(platform_id), purpose=_PURPOSE)
+
+
+def sealed_anew(keys: Keys, platform_id: UUID, sealed: bytes) -> bytes:
+    """The same token under the newest key. Raises CannotOpen."""
+    return seal_token(keys, platform_id, open_sealed(keys, sealed, owner=str(platform_id), purpose=_PURPOSE))
 
 
 def platform_of(row: Mapping[str, Any], keys: Keys) -> Platform:
@@ -65,8 +77,8 @@ def platform_of(row: Mapping[str, Any], keys: Keys) -> Platform:
 def tokens_of(row: Mapping[str, Any]) -> dict[bytes, Issued]:
     """MAC -> what it stands for."""
     return {
-        bytes(mac): Issued(row["platform_id"], TokenKind(kind), pending, expires_at)
-        for mac, kind, pending, expires_at in row["tokens"]
+        bytes(mac): Issued(row["platform_id"], TokenKind(kind), pending, expires_at, move_to)
+        for mac, kind, pending, expires_at, move_to in row["tokens"]
     }
 
 

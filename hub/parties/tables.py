@@ -120,3 +120,15 @@ class IssuedToken(PartiesTable, table=True):
     issued_at: datetime = Field(sa_column=_instant(nullable=False))
     expires_at: datetime | None = Field(default=None, sa_column=_instant())
     first_used_at: datetime | None = Field(default=None, sa_column=_instant())
+    key_id: str | None = None
+    """The secret key of the MAC; null for what was issued before that was noted."""
+
+
+class KeyRotation(PartiesTable, table=True):
+    """One row: the secret key that everything is to be moved to, and since when; none before the first `ocpi-hub key rotate`."""
+
+    __tablename__ = "key_rotation"
+
+    only_row: bool = Field(default=True, primary_key=True)
+    key_id: str
+    began_at: datetime = Field(sa_column=_instant(nullable=False))

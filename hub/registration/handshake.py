@@ -334,7 +334,9 @@ class Registration:
         return token, token_mac(self._keys.mac[0], token)
 
     async def _issue(self, connection: Any, platform_id: UUID, mac: bytes, *, retires_others: bool) -> None:
-        await repository.add_token(connection, mac, platform_id, "C", self._clock(), retires_others=retires_others)
+        await repository.add_token(
+            connection, mac, platform_id, "C", self._clock(), retires_others=retires_others, key_id=self._keys.ids[0]
+        )
         await repository.touch(connection, platform_id)
 
     async def _store(self, connection: Any, platform_id: UUID, accepted: _Accepted) -> None:

@@ -42,7 +42,7 @@ async def invite(
         platform_id = await plan_platform(connection, hub_party, parties, clock, name)
         await repository.drop_tokens(connection, platform_id, ["A"])
         mac = token_mac(keys.mac[0], token)
-        await repository.add_token(connection, mac, platform_id, "A", now, expires_at=now + expires)
+        await repository.add_token(connection, mac, platform_id, "A", now, expires_at=now + expires, key_id=keys.ids[0])
         await repository.approve_host(connection, platform_id, None)
         await repository.touch(connection, platform_id)
     return token, versions_url(public_url)

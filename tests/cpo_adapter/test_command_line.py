@@ -136,6 +136,20 @@ def test_what_is_wrong_is_said_in_a_sentence(adapter_database: FreshDatabase, tm
         assert "Traceback" not in result.stderr
 
 
+@pytest.mark.promise("S-45", "U-21")
+def test_what_is_wrong_with_tls_is_said_and_plain_connections_are_warned_of(
+    adapter_database: FreshDatabase, tmp_path: Path
+) -> None:
+    environ = {**environment(adapter_database, tmp_path), "ADAPTER_DATABASE_URL": "postgresql://127.0.0.1:1/x"}
+    plain = run(environ, "serve")
+    assert plain.stderr.count("OCPP WITHOUT TLS") == 1
+    secured = {**environ, "ADAPTER_OCPP_TLS_IN_FRONT": "true"}
+    assert "OCPP WITHOUT TLS" not in run(secured, "serve").stderr
+    files = {"ADAPTER_OCPP_CERTIFICATE": "/nowhere.pem", "ADAPTER_OCPP_KEY": "/nowhere.key"}
+    refused = run({**environment(adapter_database, tmp_path), **files}, "serve")
+    assert (refused.returncode, "/nowhere.pem" in refused.stderr, "Traceback" in refused.stderr) == (1, True, False)
+
+
 @pytest.mark.promise("S-47")
 async def test_chargers_are_listed_without_their_passwords(adapter_database: FreshDatabase, tmp_path: Path) -> None:
     environ = environment(adapter_database, tmp_path)

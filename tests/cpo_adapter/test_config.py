@@ -146,6 +146,7 @@ def test_a_site_that_could_bill_wrongly_is_refused(tmp_path: Path, change: str, 
         ({"ADAPTER_COUNTRY_CODE": ""}, "ADAPTER_COUNTRY_CODE is not set"),
         ({"ADAPTER_ENV": "prod", "ADAPTER_ALLOW_INSECURE": "true"}, "ADAPTER_ALLOW_INSECURE is for development"),
         ({"ADAPTER_ENV": "prod"}, "ADAPTER_PUBLIC_URL must start with https://"),
+        ({"ADAPTER_OCPP_KEY": "key.pem"}, "ADAPTER_OCPP_CERTIFICATE and ADAPTER_OCPP_KEY go together"),
         ({"ADAPTER_PUBLIC_URL": "ftp://x"}, "ADAPTER_PUBLIC_URL is the address"),
         ({"ADAPTER_PUBLIC_URL": "https://" + "x" * 150}, "at most 150"),
         ({"ADAPTER_OCPI_PORT": "80810"}, "ADAPTER_OCPI_PORT"),
@@ -160,3 +161,25 @@ def test_wrong_settings_are_refused_with_the_variable(changed: dict[str, str], w
 def test_what_container_platforms_inject_is_ignored() -> None:
     injected = {"ADAPTER_SERVICE_HOST": "10.0.0.1", "ADAPTER_PORT": "tcp://10.0.0.1:8081"}
     assert settings.load({**ENVIRONMENT, **injected}).url == "http://127.0.0.1:8081"
+
+
+PROD = {"ADAPTER_ENV": "prod", "ADAPTER_PUBLIC_URL": "https://cpo.example"}
+FILES = {"ADAPTER_OCPP_CERTIFICATE": "chain.pem", "ADAPTER_OCPP_KEY": "key.pem"}
+
+
+@pytest.mark.promise("S-45")
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "cpo.example"])
+def test_production_takes_no_charger_without_tls_from_outside(host: str) -> None:
+    open_to_all = {**ENVIRONMENT, **PROD, "ADAPTER_OCPP_HOST": host}
+    for said in ({}, {"ADAPTER_OCPP_TLS_IN_FRONT": ""}, {"ADAPTER_OCPP_TLS_IN_FRONT": "false"}):
+        with pytest.raises(settings.SettingsError, match="unencrypted"):
+            settings.load({**open_to_all, **said})
+    for way_out in ({"ADAPTER_OCPP_TLS_IN_FRONT": "true"}, FILES):
+        assert not settings.load({**open_to_all, **way_out}).is_ocpp_plain
+    assert settings.load({**open_to_all, "ADAPTER_ENV": "dev"}).is_ocpp_plain
+
+
+@pytest.mark.promise("S-45")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_production_takes_plain_connections_of_its_own_machine(host: str) -> None:
+    assert settings.load({**ENVIRONMENT, **PROD, "ADAPTER_OCPP_HOST": host}).ocpp_host == host

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from cpo_adapter.app import Adapter, create_adapter
-from cpo_adapter.charging.events import Sample, Sampled, Started, StatusReported, Stopped
+from cpo_adapter.charging.events import Decision, Sample, Sampled, Started, StatusReported, Stopped
 from cpo_adapter.csms import facts16
 from cpo_adapter.facts import StoredFacts
 from cpo_adapter.storage import outbox_repository as outbox
@@ -293,3 +293,75 @@ async def test_a_stop_that_comes_while_the_session_is_told_is_told_before_the_cd
     async with adapter.database.connection() as connection:
         rows = await connection.fetch("SELECT body FROM document WHERE module = 'sessions'")
     assert [json.decode(row["body"])["status"] for row in rows] == ["COMPLETED"]
+
+
+async def charged_offline(
+    adapter: Adapter, clock: Clock, tag: str, *, waited: int = 120, reason: str = "Local"
+) -> Decision:
+    """A charge from 0 to 60 minutes, reported when it is long over (or, with 0, while it goes on); what its start was told."""
+    facts = facts_of(adapter)
+    clock.now = at(waited)
+    answer = await facts.started(replace(started(), id_tag=tag, received_at=clock.now))
+    await facts.sampled(sampled(answer.transaction_id, 30, 3000))
+    await facts.stopped(Stopped("CP-1", answer.transaction_id, Decimal(6000), at(60), clock.now, reason=reason))
+    for minutes in (150, 151):
+        clock.now = at(minutes)
+        await adapter.settler.settle_due()
+    return answer.token.decision
+
+
+async def told_of(adapter: Adapter) -> list[dict[str, object]]:
+    """Every session and CDR that is for anybody."""
+    async with adapter.database.connection() as connection:
+        rows = await connection.fetch("SELECT body FROM document ORDER BY module DESC")
+    return [json.decode(row["body"]) for row in rows]
+
+
+async def block(adapter: Adapter) -> None:
+    async with adapter.database.connection() as connection:
+        blocked = json.encode(token(valid=False))
+        await repository.put_token(connection, "DE", "EMS", "driver01", "APP_USER", blocked, at(90))
+
+
+async def test_a_charge_of_an_offline_time_is_billed_also_when_its_token_is_blocked_by_now(
+    adapter: Adapter, adapter_database: FreshDatabase, clock: Clock
+) -> None:
+    """It happened, and whose it is is known (R32)."""
+    await block(adapter)
+    assert await charged_offline(adapter, clock, "DRIVER01") is Decision.Blocked
+    assert await states(adapter_database) == [("DONE", None)]
+    session, cdr = await told_of(adapter)
+    assert (session["status"], cdr["total_energy"]) == ("COMPLETED", 5)
+
+
+async def test_a_charge_that_went_on_until_its_token_was_refused_waits_for_an_operator(
+    adapter: Adapter, adapter_database: FreshDatabase, clock: Clock
+) -> None:
+    """So does one of a charger whose clock is behind, which only seems to have been offline (R32, R33)."""
+    await block(adapter)
+    await charged_offline(adapter, clock, "DRIVER01", reason="DeAuthorized")
+    ((state, reason),) = await states(adapter_database)
+    assert (state, "its token was refused" in (reason or "")) == ("HELD", True)
+
+
+async def test_a_blocked_token_that_charges_now_is_refused_and_not_billed(
+    adapter: Adapter, adapter_database: FreshDatabase, clock: Clock
+) -> None:
+    """R33."""
+    await block(adapter)
+    assert await charged_offline(adapter, clock, "DRIVER01", waited=0) is Decision.Blocked
+    assert await states(adapter_database) == [("REFUSED", None)]
+    assert await told_of(adapter) == []
+
+
+@pytest.mark.parametrize("tag", ["NOBODYS", ""])
+async def test_a_charge_of_an_offline_time_whose_token_nobody_knows_waits_for_an_operator_with_all_its_facts(
+    adapter: Adapter, adapter_database: FreshDatabase, clock: Clock, tag: str
+) -> None:
+    """R32: whose session it is cannot be told, so that nobody is told of it."""
+    assert await charged_offline(adapter, clock, tag) is Decision.Invalid
+    ((state, reason),) = await states(adapter_database)
+    assert (state, "a token that nobody here knows" in (reason or "")) == ("HELD", True)
+    assert await told_of(adapter) == []
+    async with adapter.database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM fact") == 3

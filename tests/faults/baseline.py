@@ -75,7 +75,7 @@ async def _look(world: World) -> Rest:
     connection = await asyncpg.connect(world.postgres.dsn("hub_template"), timeout=5)
     try:
         connections = await connection.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ocpi-hub'"
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'ocpi-hub%'"
         )
     finally:
         await connection.close()

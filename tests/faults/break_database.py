@@ -71,7 +71,7 @@ async def connections_killed(world: World, times: int) -> None:
     try:
         for _ in range(times):
             await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ocpi-hub' AND random() < 0.5"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ^@ 'ocpi-hub' AND random() < 0.5"
             )
             await asyncio.sleep(world.chance.uniform(0.05, 0.3))
     finally:

@@ -78,6 +78,7 @@ def test_misuse_is_exit_code_2_with_the_way_out(hub: HubProcess, arguments: list
         (["cdr", "retry", "CDR1", "--owner", "NL/ABC"], "NL*ABC is not known here; `ocpi-hub party list` shows who is"),
         (["invite", "--party", "CPO:NL/HUB"], "the hub's own party"),
         (["trace", "show", "none"], "No trace of such a message is kept"),
+        (["key", "rotate"], "There is no former key: set HUB_SECRET_KEY to the new key"),
         (["openapi", "--output", "/dev/null"], "/dev/null cannot be written to"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import asyncpg
 import pytest
 
 from hub import serve
@@ -99,6 +100,51 @@ async def test_what_is_pushed_after_a_failover_reaches_everybody_whichever_proce
             assert len(pids) == 2
 
 
+@pytest.mark.promise("Q-04", "F-51")
+async def test_what_was_answered_while_postgresql_was_away_is_kept_in_the_database_that_comes_back(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    settings = {"HUB_DEFAULT_POLICY": "open"}
+    hub = HubProcess(tmp_path, server.dsn("hub_template", "hub_app"), "", None, **settings)
+    async with Party.running(("CPO", "NL/ABC")) as cpo, Party.running(("EMSP", "DE/XYZ")) as emsp:
+        with hub.serving():
+            await cpo.register(hub.versions_url, hub.invite("CPO:NL/ABC"))
+            await emsp.register(hub.versions_url, hub.invite("EMSP:DE/XYZ"))
+            await pass_session(cpo, "S0")
+            pid = hub.process.pid
+            backed_up(server, tmp_path / "backup")
+            await push(cpo, hub, "L0")  # the connections are there again
+            server.stop()
+            for number in range(1, 4):
+                await pass_session(cpo, f"S{number}")
+            assert len(emsp.received("PUT", "sessions")) == 4
+            restored(server, tmp_path / "backup")
+            async with asyncio.timeout(BACK_SECONDS):
+                while await kept(server) != {"S0", "S1", "S2", "S3"}:
+                    await asyncio.sleep(0.1)
+            assert (hub.process.pid, hub.process.poll()) == (pid, None)
+        assert not hub.says("writes dropped")
+
+
+async def pass_session(cpo: Party, id: str) -> None:
+    """From one party to the other; the hub keeps a copy."""
+    token = objects.cdr_token(country_code="DE", party_id="XYZ")
+    session = objects.session(country_code="NL", party_id="ABC", id=id, cdr_token=token)
+    answer = await cpo.send("PUT", "sessions", "RECEIVER", f"/NL/ABC/{id}", session, to=EMSP)
+    assert answer.http_status in (200, 201), answer.body
+
+
+async def kept(server: EmbeddedPostgres) -> set[str]:
+    """The sessions there is a copy of."""
+    connection = await asyncpg.connect(server.dsn("hub_template"))
+    try:
+        return {
+            row[0] for row in await connection.fetch("SELECT key_folded FROM kept_object WHERE module = 'sessions'")
+        }
+    finally:
+        await connection.close()
+
+
 @pytest.mark.promise("Q-04")
 async def test_a_standby_is_away(server: EmbeddedPostgres) -> None:
     server.stop()
@@ -115,7 +161,7 @@ class Hubs:
         self.begun = 0
 
     @contextlib.asynccontextmanager
-    async def running(self, *_: Any) -> AsyncIterator[Any]:
+    async def running(self, *_: Any, carried: Any) -> AsyncIterator[Any]:
         self.begun += 1
         number, moved = self.begun, asyncio.Event()
         if number == 2:

@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from hub.admin import doctor
-from hub.admin.doctor import Finding, examine
+from hub.admin.doctor import examine
+from hub.admin.finding import Finding
 from hub.db.engine import Database
 from hub.parties.directory import Directory
 from tests.hub.network import CPO, EMSP, Partner, register

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from hub.db.engine import Database
 from hub.objects import later
-from hub.objects.later import LaterWrites, Write
+from hub.objects.later import Carried, LaterWrites, Write
 from tests.hub.network import Outage, eventually
 from tests.hub.objects.test_batches import Door
 from tests.hub.support import opened
@@ -95,3 +95,36 @@ async def test_writes_in_each_others_way_are_made_again_at_most_three_times(
     waiting.add(noting(done, 2))
     assert await waiting.work_off()
     assert (done, len(waiting)) == (expected, 0)
+
+
+@pytest.mark.promise("Q-04", "F-51")
+async def test_what_waits_when_the_database_is_another_goes_over_to_it_in_order_and_is_not_called_lost(
+    database: Database,
+) -> None:
+    outage, done, carried, moved = Outage(database), list[int](), Carried(), asyncio.Event()
+    outage.away = True
+    former = LaterWrites(outage, pause=LONG, waiting=carried.writes, moved=moved)  # type: ignore[arg-type]
+    for number in range(2):
+        former.add(noting(done, number))
+    running = asyncio.create_task(former.run())
+    await asyncio.sleep(0)
+    with capture_logs() as logs:
+        moved.set()
+        await end(running)
+        assert (logs, len(carried.writes), done) == ([], 2, [])
+        following = LaterWrites(database, waiting=carried.writes, moved=asyncio.Event())
+        following.add(noting(done, 2))
+        running = asyncio.create_task(following.run())
+        await eventually(lambda: done == [0, 1, 2])
+        await end(running)
+        carried.drop()
+        assert (logs, len(carried.writes)) == ([], 0)
+
+
+@pytest.mark.promise("Q-04")
+async def test_what_no_hub_could_take_over_is_told_when_the_process_ends() -> None:
+    carried = Carried()
+    carried.notes.append(noting([], 1))
+    with capture_logs() as logs:
+        carried.drop()
+    assert [(line["event"], line["waiting"]) for line in logs] == [("writes dropped", 1)]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
@@ -229,3 +230,21 @@ async def test_what_is_written_with_a_change_is_committed_with_it_or_not_at_all(
     expected = [("S1", 1 + seeded, "owed"), ("S2", 1, "corr-S2"), ("S3", 1 + seeded, "corr-S3")]
     assert rows == (expected if seeded else [row for row in expected if row[0] != "S2"])
     assert "not kept" in [entry["event"] for entry in logged]
+
+
+@pytest.mark.promise("Q-04", "F-51")
+async def test_what_waits_is_stored_also_in_a_database_that_lacks_what_this_process_made_in_the_former(
+    hub_database: FreshDatabase, database: Database
+) -> None:
+    keeping = Keeping(database, Outage)
+    await keeping.keep(pushed("S0"))  # with it, the day's partition of the change log
+    keeping.door.away = True
+    await keeping.keep(pushed("S1"))
+    owner = await asyncpg.connect(hub_database.owner_dsn)
+    try:
+        await owner.execute(f"DROP TABLE change_log_{NOW:%Y_%m_%d}")
+    finally:
+        await owner.close()
+    keeping.door.away = False
+    assert await keeping.later.work_off()
+    assert set(await keeping.kept()) == {"S0", "S1"}
