@@ -176,6 +176,7 @@ def create_app(
         audience=audience,
         door=pushing,
         alarm=_alarms.error,
+        moved=database.moved.is_set,
     )
     crawl = Crawl(database=database, directory=directory, door=door, storing=Storing(database, objects), clock=clock)
     pulls = PullWorker(database=database, directory=directory, crawl=crawl, clock=clock)

@@ -47,7 +47,10 @@ _log = structlog.get_logger("hub.delivery")
 
 
 class DeliveryWorker:
-    """One per process. `run` delivers until it is cancelled; then it gives its leases back."""
+    """One per process. `run` delivers until it is cancelled; then it gives its leases back.
+
+    Once `moved` says that the database is another, what is under way at the end is broken off: nothing it leads to can be stored.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class DeliveryWorker:
         alarm: Alarm,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        moved: Callable[[], bool] = lambda: False,
     ) -> None:
         self.id: UUID = uuid4()
         self.destinations: dict[PartyId, Destination] = {}
@@ -69,6 +73,7 @@ class DeliveryWorker:
         self._alarm = alarm
         self._clock = clock
         self._chance = chance
+        self._moved = moved
         self._look_for_absent = clock() + ABSENT_SECONDS
         self._sending = Sending(
             store=store,
@@ -345,7 +350,7 @@ class DeliveryWorker:
         """Let what is under way end, then store the cursors and give everything back (Q-02)."""
         for destination in self.destinations.values():
             destination.leaving = True
-        await self._carriers.stop(STOP_SECONDS)
+        await self._carriers.stop(0 if self._moved() else STOP_SECONDS)
         with contextlib.suppress(DatabaseAway):
             if self.destinations:
                 await self._store.release(list(self.destinations.values()))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hub.agreements.policy import CdrMode, DefaultPolicy, Terms
-from hub.delivery import backoff
+from hub.delivery import backoff, worker
 from hub.delivery.send import Deadlines
 from ocpi_modules import json
 from ocpi_modules.message import PartyId
@@ -502,3 +502,22 @@ async def owes(here: World, key: str) -> bool:
 
 async def known(here: World, party: PartyId) -> bool:
     return bool(await here.net.rows("SELECT 1 FROM destination WHERE party = $1", str(party)))
+
+
+@pytest.mark.rule("Q-04")
+async def test_a_worker_whose_database_is_another_waits_for_no_answer_when_it_ends(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "STOP_SECONDS", 3600.0)
+    over = asyncio.Event()
+
+    async def hang(seen: Seen) -> Any:
+        await over.wait()
+        return accepted()
+
+    here.net.emsp.answer = hang
+    async with here.delivering():
+        await here.put()
+        await until(lambda: pushed(here.net.emsp))
+        here.net.delivery._moved = lambda: True
+    over.set()
