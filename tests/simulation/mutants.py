@@ -83,7 +83,18 @@ MUTANTS = (
         '"WHERE (xid, seq) > ($1::text::xid8, $2::bigint) AND (xid, seq) <= ($3::text::xid8, $4::bigint) AND audience',
         '"WHERE seq > $2::bigint AND $1 <> $3 AND (xid, seq) <= ($3::text::xid8, $4::bigint) AND audience',
     ),
-    Mutant("no snapshot bound in SQL", LOG, "AND xid < pg_snapshot_xmin(pg_current_snapshot()) ", ""),
+    Mutant(
+        "no snapshot bound in SQL",
+        LOG,
+        "$4::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot()) ",
+        "$4::bigint) ",
+    ),
+    Mutant(
+        "no snapshot bound of what is revoked",
+        LOG,
+        "AND xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, seq OFFSET $3",
+        "ORDER BY xid, seq OFFSET $3",
+    ),
     Mutant("two states of an object at once", DESTINATIONS, "        if key in self.in_flight:\n", "        if False:\n"),
     Mutant(
         "an old state is good for ever",

@@ -264,6 +264,25 @@ async def test_revoked_tokens_are_looked_for_a_stretch_at_a_time(
     assert stretches == [["T1"], ["T3", "T5"], []]
 
 
+@pytest.mark.promise("N-4")
+async def test_nothing_revoked_above_the_oldest_transaction_is_shown_and_nothing_below_is_lost(
+    here: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changelog, "TOKEN_ROWS", 1)
+    early, late = await here.begin(), await here.begin()
+    await here.write(late, key("LATE", ModuleID.tokens), REVOKED)
+    await here.write(early, key("EARLY", ModuleID.tokens), REVOKED)
+    await here.commit(late)
+    first = await here.store.revoked(START)
+    assert first.changes == ()
+    await here.commit(early)
+    found, window = [], first
+    while not found or window.full:
+        window = await here.store.revoked(window.end)
+        found += [one.key.key_folded for one in window.changes]
+    assert found == ["EARLY", "LATE"]
+
+
 async def test_how_far_revoked_tokens_were_told_is_kept_until_a_restart(here: Setting) -> None:
     mine = await leased(here)
     mine.ahead = Position(90, 9)
