@@ -8,6 +8,8 @@ import structlog
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
+PATIENCE_SECONDS = 15.0
+"""Longer than any loop takes to end."""
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
 _log = structlog.get_logger("hub.background")
@@ -21,6 +23,7 @@ class Background:
         self._first_pause = first_pause
         self._tasks: list[asyncio.Task[None]] = []
         self._failing: set[str] = set()
+        self._stopping = False
 
     def start(self) -> None:
         """Begin every loop in the running event loop."""
@@ -31,10 +34,13 @@ class Background:
         return sorted(self._failing)
 
     async def stop(self) -> None:
-        """Cancel all and wait for their end."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Cancel all and wait for their end; what goes on all the same is told again."""
+        self._stopping = True
+        left = set(self._tasks)
+        while left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=PATIENCE_SECONDS)
         self._tasks = []
 
     async def _keep(self, name: str, loop: Loop) -> None:
@@ -47,6 +53,8 @@ class Background:
                 await loop()
             except Exception:
                 _log.exception("loop failed", loop=name, again_in=pause)
+                if self._stopping:
+                    return
             else:
                 self._failing.discard(name)
                 return

@@ -27,6 +27,13 @@ class SameDatabase:
         self._began_with: str | None = None
 
     async def check(self, connection: Any) -> None:
+        try:
+            await self._look_at(connection)
+        except BaseException:
+            connection.terminate()  # asyncpg waits for its end, and forgets when it is cancelled meanwhile
+            raise
+
+    async def _look_at(self, connection: Any) -> None:
         await connection.execute(_DURABLE)
         timeline = await _timeline(connection)
         if timeline == "standby":

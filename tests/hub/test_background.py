@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from hub import background as hub_background
 from hub.background import Background
 from tests.hub.network import eventually
 
@@ -61,3 +62,32 @@ async def test_all_loops_end_with_stop() -> None:
     await asyncio.sleep(0)
     await background.stop()
     assert sorted(ended) == ["one", "two"]
+
+
+async def test_a_loop_that_misses_that_it_is_cancelled_or_fails_meanwhile_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub_background, "PATIENCE_SECONDS", 0.05)
+    missed: list[str] = []
+
+    async def misses() -> None:
+        for _ in range(2):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                missed.append("once")
+                if len(missed) == 2:
+                    raise
+
+    async def fails() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("on purpose")
+
+    background = Background({"misses": misses, "fails": fails})
+    background.start()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await background.stop()
+    assert missed == ["once", "once"]

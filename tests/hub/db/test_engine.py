@@ -1,6 +1,7 @@
 """Connections at run time: deadlines, outages, and going on afterwards. The server is a real one, of its own."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from hub.db import at_hand, postmaster
+from hub.db import at_hand, postmaster, same_database
 from hub.db.embedded import EmbeddedPostgres, open_embedded
 from hub.db.engine import Collided, Database, DatabaseAway, open_pool
 from tests.support.postgres import FAST, FreshDatabase
@@ -401,3 +402,35 @@ async def test_who_comes_too_late_to_a_row_is_told_to_come_again(database: Datab
                 "DO $$ BEGIN RAISE serialization_failure USING MESSAGE = 'could not serialize access'; END $$"
             )
     assert await ask(database) == 1
+
+
+@pytest.mark.rule("Q-04")
+async def test_who_is_cancelled_while_its_connection_leads_elsewhere_ends(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timelines = iter(["one", "another"])
+
+    async def timeline(connection: object) -> str:
+        return next(timelines)
+
+    monkeypatch.setattr(same_database, "_timeline", timeline)
+    loops: list[asyncio.Task[None]] = []
+    pool = await open_pool(
+        server.owner_dsn(),
+        max_size=4,
+        application_name="test",
+        moved=lambda: [loop.cancel() for loop in loops] and None,
+    )
+    database = Database(pool)
+
+    async def loop() -> None:
+        with contextlib.suppress(DatabaseAway):
+            async with database.connection():
+                pass
+        await asyncio.Event().wait()
+
+    async with database.connection(60):  # the one there is
+        loops.append(asyncio.create_task(loop()))
+        await asyncio.wait(loops, timeout=20)
+    assert loops[0].cancelled()
+    await database.close()
