@@ -75,3 +75,9 @@ def test_money_and_energy_are_never_floats() -> None:
         names = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)]
         wrong += [f"{relative}:{node.lineno}" for node in names if node.id == "float"]
     assert wrong == []
+
+
+def test_nothing_waits_through_what_may_swallow_a_cancellation() -> None:
+    """asyncio.wait_for of Python 3.11 forgets that it was cancelled when what it waits for ends at that moment."""
+    wrong = [str(path.relative_to(ROOT)) for path in sources() if "asyncio.wait_for(" in path.read_text()]
+    assert wrong == []

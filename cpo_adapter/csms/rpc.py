@@ -196,7 +196,8 @@ class Rpc:
     async def _work(self, previous: "Rpc | None") -> None:
         if previous is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(previous.finished.wait(), self._limits.takeover_seconds)
+                async with asyncio.timeout(self._limits.takeover_seconds):
+                    await previous.finished.wait()
         while True:
             call = await self._queue.get()
             await self._pace.keep()

@@ -91,11 +91,13 @@ class SimulatedCharger:
 
     async def wait_online(self, seconds: float = 30) -> None:
         """Until the boot was accepted; raises TimeoutError."""
-        await asyncio.wait_for(self.booted.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await self.booted.wait()
 
     async def settle(self, seconds: float = 30) -> None:
         """Until every transaction message was answered; raises TimeoutError."""
-        await asyncio.wait_for(self._queue.wait_empty(), seconds)
+        async with asyncio.timeout(seconds):
+            await self._queue.wait_empty()
 
     def cut(self) -> None:
         """Pull the cable; the charger comes back by itself."""

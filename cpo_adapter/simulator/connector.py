@@ -44,7 +44,8 @@ class Connector:
     async def wait_end(self, seconds: float) -> bool:
         """True when `end` was called within `seconds`."""
         try:
-            await asyncio.wait_for(self._ending.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._ending.wait()
         except TimeoutError:
             return False
         return True
