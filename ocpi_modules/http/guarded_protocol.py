@@ -262,6 +262,8 @@ class GuardedProtocol(HttpToolsProtocol):
         error = self._parser_error()
         if isinstance(error, TooMuch):
             self._refuse(*error.args)
+        elif isinstance(error, MemoryError):
+            self.transport.abort()  # nothing about their request would be true
         else:
             self._refuse(400, "This is not HTTP as we read it.")
 

@@ -34,6 +34,7 @@ class KeptHub(HubProcess):
         self.environ[altered.TASKS] = str(folder / "tasks")
         self.clock = altered.JumpingClock(folder / "clock")
         self.told: signal.Signals | None = None
+        self.starved = False
         self.lives = 0
         self._folder = folder
         self._nursery = nursery
@@ -52,7 +53,7 @@ class KeptHub(HubProcess):
 
     def start(self, *arguments: str) -> None:
         self._began_at = self.log.stat().st_size if self.log.exists() else 0
-        self.told = None
+        self.told, self.starved = None, False
         self._child = self._nursery.start(["serve", *arguments], self.environ, self.log)
         self.lives += 1
 
@@ -63,9 +64,9 @@ class KeptHub(HubProcess):
         self.child.send_signal(number)
 
     def ended_as_told(self) -> bool:
-        """C7: whether a process that is gone was killed by us and by nothing else."""
+        """C7: whether a process that is gone was killed by us and by nothing else, or had no more memory to go on with."""
         code = self.child.poll()
-        return code is None or (self.told is not None and code in (0, -self.told))
+        return code is None or self.starved or (self.told is not None and code in (0, -self.told))
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.tell(number)
@@ -90,7 +91,8 @@ class KeptHub(HubProcess):
         return Use(_kib(status["VmRSS"]), descriptors, int(status["Threads"]), self._tasks())
 
     def limit(self, kind: int, value: int) -> None:
-        """A limit of the kernel for the present life (prlimit)."""
+        """A limit of the kernel for the present life (prlimit). What gets no more memory may end anyhow: C code does not ask."""
+        self.starved = kind == resource.RLIMIT_AS
         resource.prlimit(self.child.pid, kind, (value, value))
 
     def address_space(self) -> int:

@@ -100,9 +100,15 @@ def test_a_drivers_datum_a_token_and_a_crash_in_a_log_are_seen(line: str, tmp_pa
 
 def test_an_answer_that_is_no_refusal_of_the_moment_is_seen() -> None:
     history = History()
+    world: Any = SimpleNamespace(history=history, failures_told=False)
     history.answered("locations", 503, 3000, 0.1)
     history.answered("locations", 0, 0, 15.0)
-    checkers.answered_in_budget(SimpleNamespace(history=history))  # type: ignore[arg-type]
+    checkers.answered_in_budget(world)
     history.answered("locations", 500, 3000, 0.1)
     with pytest.raises(AssertionError):
-        checkers.answered_in_budget(SimpleNamespace(history=history))  # type: ignore[arg-type]
+        checkers.answered_in_budget(world)
+    world.failures_told = True
+    checkers.answered_in_budget(world)
+    history.answered("tokens", 400, 2000, 0.1)
+    with pytest.raises(AssertionError):
+        checkers.answered_in_budget(world)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ocpi_modules import envelope
-from ocpi_modules.http.guarded_protocol import Limits
+from ocpi_modules.http.guarded_protocol import GuardedProtocol, Limits
 from ocpi_modules.http.listener import Listener, bind, plain_bind, running, shared_sockets
 from ocpi_modules.http.server import STOPPING, OcpiEdge
 from ocpi_modules.message import OcpiRequest, OcpiResponse
@@ -38,6 +38,19 @@ async def dripping(raw: RawConnection) -> None:
     while True:
         await raw.send(b"x")
         await asyncio.sleep(0.05)
+
+
+@pytest.mark.rule("F-06")
+async def test_a_request_there_is_no_memory_for_is_not_called_wrong(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(protocol: GuardedProtocol) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(GuardedProtocol, "on_headers_complete", fails)
+    async with serving(limits=QUICK) as listening, connected(listening.port) as raw:
+        await raw.send(VERSIONS)
+        assert await raw.rest(3) == b""
 
 
 async def test_a_connection_that_says_nothing_is_closed(serving: Serving) -> None:
