@@ -84,7 +84,8 @@ class Wakeups:
 
     async def _listen(self, redis: Redis, worked: Callable[[], None]) -> None:
         async with redis.pubsub(ignore_subscribe_messages=True) as hints:
-            await hints.subscribe(self._channel)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await hints.subscribe(self._channel)
             while True:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     message = await hints.get_message(timeout=None)
