@@ -14,7 +14,6 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -29,6 +28,7 @@ from tests.bench.messages import CPO
 from tests.bench.processes import started
 from tests.bench.rounds import Line, cpu_seconds, interleaved, pin
 from tests.bench.stored_servers import IN_FLIGHT, LOCATIONS, NOW, TOKEN, Pushes
+from tests.support.family import children
 
 SECONDS, ROUNDS = 2.0, 3
 NAMES = {"bare": "B-4 bare", "bare-16": "B-4 bare, 16 connections", "orm": "B-4 orm"}
@@ -82,10 +82,8 @@ class Side:
 
     def _used(self) -> float:
         """CPU seconds of the side, and of PostgreSQL with all its children."""
-        postmaster = self.postgres.pid
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text(encoding="ascii").split()
         used = 0.0
-        for pid in (self.process.pid, *map(int, children)):
+        for pid in (self.process.pid, *children(self.postgres.pid)):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 used += cpu_seconds(pid)
         return used

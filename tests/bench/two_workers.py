@@ -24,6 +24,7 @@ from tests.bench.product import register_all
 from tests.bench.rounds import Line, cpu_seconds, interleaved, pin
 from tests.bench.routed import TOKENS, show_session
 from tests.hub.network import Partner
+from tests.support.family import children
 from tests.support.postgres import fresh_database, migrate_hub_template
 
 SECONDS, ROUNDS = 2.0, 7
@@ -114,7 +115,7 @@ async def _serving(dsn: str, workers: int, log: IO[bytes]) -> AsyncIterator[Serv
         serves = await asyncio.to_thread(process.stdout.readline)
         log.seek(0)
         assert serves, log.read().decode()
-        pids = _children(process.pid) if workers > 1 else [process.pid]
+        pids = children(process.pid) if workers > 1 else [process.pid]
         assert len(pids) == workers, pids
         show_session(port)
         yield Serving(port, tuple(pids))
@@ -134,11 +135,6 @@ def _settings(dsn: str, port: int) -> dict[str, str]:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as one:
         return int(one.getsockname()[1])
-
-
-def _children(pid: int) -> list[int]:
-    """Of the first thread of a process (Linux)."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
 def _carried(pid: int, port: int) -> int:

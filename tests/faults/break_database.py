@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.faults.world import World, eventually
+from tests.support.family import standing_still
 from tests.support.faultproxy import Mode
 
 MEBIBYTE = 1 << 20
@@ -52,15 +51,8 @@ async def database_fails_over(world: World, times: int) -> None:
 async def database_freezes(world: World, times: int) -> None:
     """F-08: the whole PostgreSQL stands still; requests are refused in time and nothing piles up."""
     for _ in range(times):
-        pids = _family(world.postgres.pid)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with standing_still(world.postgres.pid):
             await asyncio.sleep(9)
-        finally:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
         await world.service(BACK_SECONDS * 2)
     assert world.history.slowest < 15, world.history.slowest
 
@@ -119,8 +111,3 @@ def small_disk(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=10)
-
-
-def _family(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]

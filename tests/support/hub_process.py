@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ocpi_modules import json
+from tests.support.family import children
 from tests.support.ports import free_ports
 
 PATIENCE_SECONDS = 30.0
@@ -130,8 +131,7 @@ class HubProcess:
 
     def workers(self) -> list[int]:
         """Process ids of the workers, from the kernel."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"worker" in _command_line(int(pid))]
+        return [pid for pid in children(self.process.pid) if b"worker" in _command_line(pid)]
 
     def ready(self) -> tuple[int, Mapping[str, Any]]:
         """/readyz: HTTP status and document."""

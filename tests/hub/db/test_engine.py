@@ -2,12 +2,9 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,6 +12,7 @@ import pytest
 from hub.db import at_hand, postmaster, same_database
 from hub.db.embedded import EmbeddedPostgres, open_embedded
 from hub.db.engine import Collided, Database, DatabaseAway, open_pool
+from tests.support.family import standing_still
 from tests.support.postgres import FAST, FreshDatabase
 
 
@@ -289,26 +287,16 @@ async def test_a_frozen_server_is_away_within_the_deadline_and_nothing_piles_up(
 ) -> None:
     pool = await open_pool(server.owner_dsn(), max_size=3, application_name="frozen")
     database = Database(pool)
-    frozen = [server.pid, *(children(server.pid) if whole_tree else [])]
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing_still(server.pid, with_children=whole_tree):
         began = time.monotonic()
         if not whole_tree:
             await pool.expire_connections()  # new ones must be made, which a frozen postmaster never does
         answers = await asyncio.gather(*(ask(database) for _ in range(20)), return_exceptions=True)
         assert {type(answer) for answer in answers} == {DatabaseAway}
         assert time.monotonic() - began < 6
-    finally:
-        for pid in reversed(frozen):
-            os.kill(pid, signal.SIGCONT)
     await recovered(database)
     assert len(asyncio.all_tasks()) == 1
     await database.close()
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def test_a_pool_that_finds_no_server_says_so_at_once(server: EmbeddedPostgres) -> None:
