@@ -16,7 +16,7 @@ from hub.clearing.checks import CdrFacts
 from hub.clearing.credits import check_credit
 from hub.clearing.repository import Delivery
 from hub.db.engine import Database, DatabaseAway
-from hub.objects.listed_repository import OWNER, CountChange, count_objects
+from hub.objects.listed_repository import OWNER, CountChange, Counter, count_objects
 from ocpi_modules import headers as names
 from ocpi_modules.message import Clock, OcpiRequest, PartyId
 from ocpi_modules.spec import ModuleID
@@ -91,12 +91,8 @@ class Entries:
         """Identity and body carry the same instant: it names the body's partition."""
         identity = facts.owner, facts.id_folded
         await repository.ensure_partition(connection, now)
-        places = await count_objects(
-            connection,
-            str(facts.owner),
-            ModuleID.cdrs,
-            [CountChange(OWNER, 1, 1), CountChange(str(receiver), 1, 1)],
-        )
+        owners, receivers = (Counter(str(facts.owner), ModuleID.cdrs, whose) for whose in (OWNER, str(receiver)))
+        places = await count_objects(connection, [CountChange(owners, 1, 1), CountChange(receivers, 1, 1)])
         await repository.insert_cdr(
             connection,
             *identity,
@@ -105,8 +101,8 @@ class Entries:
             last_updated=facts.last_updated,
             credit_reference_id=facts.credit_reference_id,
             body=request.body,
-            owner_place=places[OWNER],
-            receiver_place=places[str(receiver)],
+            owner_place=places[owners],
+            receiver_place=places[receivers],
         )
         reference = secrets.token_urlsafe(24)
         return await repository.insert_delivery(connection, *identity, receiver, reference, now, attempt, self._lease())

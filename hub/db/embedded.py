@@ -34,6 +34,7 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] %q%a %u@%d ",
     "log_checkpoints": "off",
     "jit": "off",
+    "autovacuum_naptime": "10s",
     "idle_in_transaction_session_timeout": "60s",
 }
 

@@ -82,6 +82,33 @@ async def replace_objects(connection: Any, objects: Sequence[Replacement], chang
     return {place - 1: version for place, version in rows}
 
 
+async def add_objects(connection: Any, objects: Sequence[Replacement], changed_at: datetime) -> dict[int, int]:
+    """Keep and list what nobody knew, no tombstone and no copy for others either, and log each push; the created_seq of
+    each by its place in `objects`, in their order.
+
+    The owners must be locked.
+    """
+    keys, *values = zip(*objects, strict=True)
+    rows = await connection.fetch(
+        "WITH new AS MATERIALIZED (SELECT pushed.*, nextval('kept_object_seq') AS created_seq FROM (SELECT * FROM unnest("
+        "(SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::timestamptz[]), "
+        "(SELECT $6::bytea[]), (SELECT $7::text[]), (SELECT $8::bigint[])) WITH ORDINALITY "
+        "AS given (owner, module, key_folded, audience, last_updated, body, correlation_id, times, place) "
+        "WHERE NOT EXISTS (SELECT FROM kept_object AS known WHERE known.owner = given.owner "
+        "AND known.module = given.module AND known.key_folded = given.key_folded) ORDER BY place) AS pushed), "
+        "added AS (INSERT INTO kept_object (owner, module, key_folded, audience, created_seq, version, last_updated, body, "
+        "correlation_id, revoked, listed) SELECT owner, module, key_folded, audience, created_seq, times, last_updated, body, "
+        "correlation_id, is_revoked(module, body), true FROM new), "
+        "logged AS (INSERT INTO change_log (changed_at, owner, module, key_folded, audience, version) "
+        "SELECT $9, owner, module, key_folded, audience, nth FROM new, generate_series(1, times) AS nth ORDER BY place, nth) "
+        "SELECT place, created_seq FROM new ORDER BY place",
+        *_columns(keys),
+        *map(list, values),
+        changed_at,
+    )
+    return {place - 1: created_seq for place, created_seq in rows}
+
+
 async def update_objects(
     connection: Any, objects: Sequence[Version], changes: Sequence[tuple[ObjectKey, int]], changed_at: datetime
 ) -> None:

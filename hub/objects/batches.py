@@ -2,8 +2,9 @@
 
 Nobody is made to wait for company: a batch is what came while the one before it was being committed. Objects that are replaced
 whole are written by one statement for all, without a look at them; what is changed of others that live is read and written by
-one statement each; what adds or removes an object follows in a transaction of its own, one after the other; what keeps the
-others from being stored is tried again by itself. All pushes of one object go the same way, or the later ones a later way.
+one statement each; objects that nobody knew are added by one statement for all; what else adds or removes an object follows in
+a transaction of its own, one after the other; what keeps the others from being stored is tried again by itself. All pushes of
+one object go the same way, or the later ones a later way.
 """
 
 import asyncio
@@ -18,9 +19,10 @@ import structlog
 
 from hub.db.engine import Collided, Database, DatabaseAway
 from hub.objects import batch_repository, together
+from hub.objects.batch_repository import Replacement
 from hub.objects.keep import KeptObjects, Push, Then, is_whole
-from hub.objects.listed_repository import lock_owner
-from hub.objects.together import Outcome, Outcomes
+from hub.objects.listed_repository import lock_owners
+from hub.objects.together import Outcome, Outcomes, Whole
 from ocpi_modules import headers as names
 from ocpi_modules.status import NotAvailable, OcpiError
 
@@ -63,6 +65,8 @@ class _Member:
 
 Batch = Sequence[_Member]
 Opened = Callable[[], AbstractAsyncContextManager[Any]]
+WriteWholes = Callable[[Any, Sequence[Replacement]], Awaitable[dict[int, int]]]
+"""The last versions by their places; those that are missing are not for this."""
 
 
 class Batches:
@@ -148,7 +152,7 @@ class Batches:
     async def _store(self, batch: Batch) -> None:
         try:
             await self._objects.prepare()
-            for way in (self._replace, self._change_living, self._add_and_remove):
+            for way in (self._replace, self._change_living, self._add, self._add_and_remove):
                 batch = [member for member in await way(batch) if not member.given_up]
             for member in batch:
                 await self._alone(member)
@@ -159,16 +163,23 @@ class Batches:
 
     async def _replace(self, batch: Batch) -> Batch:
         """Objects that are replaced whole; what is left. One statement is its own transaction, where it is all."""
-        wholes = together.to_replace(_pushes(batch))
+        alone = not any(member.then for member in batch)
+        opened = self._database.connection if alone else self._database.transaction
+        return await self._wholes(opened, self._objects.replace, together.to_replace(_pushes(batch)), batch)
+
+    async def _add(self, batch: Batch) -> Batch:
+        """Objects that nobody knew; what is left."""
+        return await self._wholes(self._database.transaction, self._objects.add, together.to_add(_pushes(batch)), batch)
+
+    async def _wholes(self, opened: Opened, write: WriteWholes, wholes: Sequence[Whole], batch: Batch) -> Batch:
         if not wholes:
             return batch
 
-        async def replace(connection: Any) -> Outcomes:
-            versions = await self._objects.replace(connection, [whole.replacement for whole in wholes])
+        async def written(connection: Any) -> Outcomes:
+            versions = await write(connection, [whole.replacement for whole in wholes])
             return {at: it for place, last in versions.items() for at, it in wholes[place].versions(last).items()}
 
-        alone = not any(member.then for member in batch)
-        return await self._together(self._database.connection if alone else self._database.transaction, replace, batch)
+        return await self._together(opened, written, batch)
 
     async def _change_living(self, batch: Batch) -> Batch:
         """Objects that live and are changed; what is left."""
@@ -194,8 +205,8 @@ class Batches:
         pushes = _pushes(batch)
 
         async def add_and_remove(connection: Any) -> Outcomes:
-            for owner, module in sorted({push.key.columns[:2] for push in pushes if not push.unfit}):
-                await lock_owner(connection, owner, module)
+            if owners := {push.key.columns[:2] for push in pushes if not push.unfit}:
+                await lock_owners(connection, owners)
             await batch_repository.lock_living_objects(connection, {push.key: False for push in pushes})
             outcomes: dict[int, Outcome] = {}
             for place, push in enumerate(pushes):

@@ -11,7 +11,7 @@ from typing import Any
 
 from hub.db.engine import Database
 from hub.objects import batch_repository, listing, repository, spelling
-from hub.objects.listed_repository import lock_owner
+from hub.objects.listed_repository import lock_owners
 from hub.objects.removal import evses_removed
 from hub.objects.repository import Kept, ObjectKey
 from ocpi_modules import patch
@@ -99,7 +99,7 @@ class KeptObjects:
             kept = await repository.lock_living_object(connection, push.key)
             if kept is not None:
                 return await self._store(connection, push, kept)
-        await lock_owner(connection, *push.key.columns[:2])
+        await lock_owners(connection, [push.key.columns[:2]])
         kept = await repository.lock_object(connection, push.key)
         if push.method is Method.DELETE:
             return await self._bury(connection, push.key, push.correlation_id)
@@ -115,7 +115,7 @@ class KeptObjects:
         whatever its owner says next. The caller owns the transaction.
         """
         if key.module is not ModuleID.locations:
-            await lock_owner(connection, *key.columns[:2])
+            await lock_owners(connection, [key.columns[:2]])
             return await self._bury(connection, key)
         kept = await repository.lock_living_object(connection, key)
         if kept is None:
@@ -158,6 +158,17 @@ class KeptObjects:
     async def replace(self, connection: Any, pushes: Sequence[batch_repository.Replacement]) -> dict[int, int]:
         """The new versions of those that live and are not newer, by their place in `pushes`; each its rows of the change log."""
         return await batch_repository.replace_objects(connection, pushes, await self._moment(connection))
+
+    async def add(self, connection: Any, pushes: Sequence[batch_repository.Replacement]) -> dict[int, int]:
+        """The versions of those that nobody knew, by their place in `pushes`; each its rows of the change log.
+
+        Adding and removing is one at a time for an owner: everybody else waits until the transaction ends.
+        """
+        await lock_owners(connection, {push.key.columns[:2] for push in pushes})
+        added = await batch_repository.add_objects(connection, pushes, await self._moment(connection))
+        if added:
+            await listing.appeared_together(connection, [(pushes[place].key, seq) for place, seq in added.items()])
+        return {place: pushes[place].times for place in added}
 
     async def change(
         self, connection: Any, objects: Sequence[batch_repository.Version], changes: Sequence[tuple[ObjectKey, int]]

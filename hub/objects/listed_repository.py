@@ -1,7 +1,6 @@
 """SQL of what is listed: counters, the page map, and which copy an audience finds; each function is one statement."""
 
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from hub.objects.repository import ObjectKey
@@ -11,11 +10,18 @@ OWNER = "="
 """The audience under which each object of an owner is counted once."""
 
 
-@dataclass(frozen=True, order=True)
-class CountChange:
+class Counter(NamedTuple):
+    """Of whose list."""
+
+    owner: str
+    module: str
     audience: str
-    count: int
-    listed: int
+
+
+class CountChange(NamedTuple):
+    counter: Counter
+    more: int
+    more_listed: int
 
 
 class Listed(NamedTuple):
@@ -23,31 +29,39 @@ class Listed(NamedTuple):
     created_seq: int
 
 
-async def lock_owner(connection: Any, owner: str, module: str) -> None:
-    """Hold everybody else off who wants to add or remove an object of this owner and module."""
+class PageBegin(NamedTuple):
+    counter: Counter
+    page: int
+    from_seq: int
+
+
+async def lock_owners(connection: Any, owners: Iterable[tuple[str, str]]) -> None:
+    """Hold everybody else off who wants to add or remove an object of these owners' modules; all lock them in this order."""
     await connection.execute(
-        "INSERT INTO object_count AS counted (owner, module, audience, count, listed) VALUES ($1, $2, '=', 0, 0) "
-        "ON CONFLICT (owner, module, audience) DO UPDATE SET count = counted.count",
-        owner,
-        module,
-    )
-
-
-async def count_objects(connection: Any, owner: str, module: str, changes: Sequence[CountChange]) -> dict[str, int]:
-    """Move counters; how many each audience has listed afterwards."""
-    rows = await connection.fetch(
         "INSERT INTO object_count AS counted (owner, module, audience, count, listed) "
-        "SELECT $1, $2, audience, greatest(count, 0), greatest(listed, 0) "
-        "FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS change (audience, count, listed) "
-        "ON CONFLICT (owner, module, audience) DO UPDATE SET (count, listed) = ("
-        "SELECT counted.count + change.count, counted.listed + change.listed "
-        "FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS change (audience, count, listed) "
-        "WHERE change.audience = counted.audience) RETURNING audience, listed",
-        owner,
-        module,
-        *([list(column) for column in zip(*map(astuple, sorted(changes)), strict=True)]),
+        "SELECT owner, module, '=', 0, 0 FROM unnest($1::text[], $2::text[]) AS locked (owner, module) "
+        "ON CONFLICT (owner, module, audience) DO UPDATE SET count = counted.count",
+        *map(list, zip(*sorted(owners), strict=True)),
     )
-    return {row["audience"]: row["listed"] for row in rows}
+
+
+async def count_objects(connection: Any, changes: Sequence[CountChange]) -> dict[Counter, int]:
+    """Move counters; how many each has listed afterwards."""
+    counters, counts, listed = zip(*sorted(changes), strict=True)
+    rows = await connection.fetch(
+        "WITH change AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) "
+        "AS change (owner, module, audience, count, listed)) "
+        "INSERT INTO object_count AS counted (owner, module, audience, count, listed) "
+        "SELECT owner, module, audience, greatest(count, 0), greatest(listed, 0) FROM change "
+        "ON CONFLICT (owner, module, audience) DO UPDATE SET (count, listed) = ("
+        "SELECT counted.count + change.count, counted.listed + change.listed FROM change "
+        "WHERE (change.owner, change.module, change.audience) = (counted.owner, counted.module, counted.audience)) "
+        "RETURNING owner, module, audience, listed",
+        *map(list, zip(*counters, strict=True)),
+        list(counts),
+        list(listed),
+    )
+    return {Counter(owner, module, audience): total for owner, module, audience, total in rows}
 
 
 async def has_other_copies(connection: Any, key: ObjectKey) -> bool:
@@ -128,6 +142,18 @@ async def begin_page(connection: Any, owner: str, module: str, audience: str, pa
         module,
         audience,
         page,
+    )
+
+
+async def begin_pages(connection: Any, pages: Sequence[PageBegin]) -> None:
+    """Pages behind all that there were."""
+    counters, numbers, from_seqs = zip(*pages, strict=True)
+    await connection.execute(
+        "INSERT INTO object_page (owner, module, audience, page, from_seq) "
+        "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])",
+        *map(list, zip(*counters, strict=True)),
+        list(numbers),
+        list(from_seqs),
     )
 
 

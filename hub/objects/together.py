@@ -3,6 +3,7 @@
 The same rules as for a push alone: merged into the copy, the newest `last_updated` wins, with equal times the last (U-33, U-34).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,6 +54,13 @@ def to_replace(pushes: Sequence[Push]) -> list[Whole]:
         places = [*known.places, place] if known is not None else [place]
         found[push.key] = Whole(Replacement(push.key, said, push.body, push.correlation_id, len(places)), places)
     return [whole for whole in found.values() if whole is not None]
+
+
+def to_add(pushes: Sequence[Push]) -> list[Whole]:
+    """As `to_replace`, of objects that are pushed to one audience only."""
+    wholes = to_replace(pushes)
+    audiences = Counter(push.key[:3] for push in {push.key: push for push in pushes}.values())
+    return [whole for whole in wholes if audiences[whole.replacement.key[:3]] == 1]
 
 
 def _said(push: Push) -> datetime | None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from hub.db.engine import Database
 from hub.objects.keep import KeptObjects, Push
-from hub.objects.listed_repository import lock_owner
+from hub.objects.listed_repository import lock_owners
 from hub.objects.listing import EVERYBODY
 from hub.objects.repository import ObjectKey
+from hub.objects.together import to_add, to_replace
 from hub.pulls import entries as reading
 from hub.pulls import repository
 from hub.pulls.entries import Entry
@@ -76,7 +77,7 @@ class Storing:
         party, module, _ = run.key
         async with self._database.transaction() as connection:
             await self._hold(connection, run)
-            await lock_owner(connection, party, module)
+            await lock_owners(connection, [(party, module)])
             keys = await repository.vanished_after(connection, party, module, behind, TAKEN_OUT_AT_ONCE)
             if not keys:
                 return run, None
@@ -105,15 +106,27 @@ class Storing:
         news = {key: entry for key, entry in good.items() if is_news(entry, kept.get(key))}
         if not news:
             return 0
-        await lock_owner(connection, party, module)  # before any object, as everybody who adds or removes does
+        await lock_owners(connection, [(party, module)])  # before any object, as everybody who adds or removes does
         kept = await repository.kept_for_everybody(connection, party, module, list(news), lock=True)
         buried = any(row["deleted"] for row in kept.values())
         newer = await repository.changed_since(connection, party, module, since) if buried else set()
-        changed = 0
+        pushes = []
         for key, entry in news.items():
             row = kept.get(key)
             if is_news(entry, row) and not (row and row["deleted"] and key in newer):
-                changed += await self._objects.apply(connection, self._push(run, key, entry)) is not None
+                pushes.append(self._push(run, key, entry))
+        return await self._store(connection, pushes)
+
+    async def _store(self, connection: Any, pushes: Sequence[Push]) -> int:
+        """How many changed: those that nobody knew and those that are replaced by a statement each, the rest one by one."""
+        left, changed = pushes, 0
+        for written, chosen in ((self._objects.add, to_add), (self._objects.replace, to_replace)):
+            wholes = [whole.replacement for whole in chosen(left)]
+            done = {wholes[place].key for place in await written(connection, wholes)} if wholes else set()
+            left = [push for push in left if push.key not in done]
+            changed += len(done)
+        for push in left:
+            changed += await self._objects.apply(connection, push) is not None
         return changed
 
     def _push(self, run: Run, key: str, entry: Entry) -> Push:

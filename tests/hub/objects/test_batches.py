@@ -54,6 +54,26 @@ class Door(Outage):
             yield connection
 
 
+class Listening(Outage):
+    """What is said to PostgreSQL."""
+
+    def __init__(self, database: Database, statements: list[str]) -> None:
+        super().__init__(database)
+        self.statements = statements
+
+    @asynccontextmanager
+    async def connection(self, deadline: float | None = None) -> AsyncIterator[Any]:
+        async with super().connection(deadline) as connection:
+            with connection.query_logger(lambda record: self.statements.append(record.query)):
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self, deadline: float | None = None) -> AsyncIterator[Any]:
+        async with super().transaction(deadline) as connection:
+            with connection.query_logger(lambda record: self.statements.append(record.query)):
+                yield connection
+
+
 class Store:
     """A process that stores."""
 
@@ -242,6 +262,36 @@ async def test_a_delete_between_puts_of_the_same_object_keeps_its_place(database
     await assert_exact(database, listing.PAGE_MAP_STEP)
 
 
+@pytest.mark.promise("N-10")
+async def test_what_nobody_knew_is_added_by_as_many_statements_as_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE_MAP_STEP", 3)
+    statements: list[str] = []
+    store = Store(database, wrap=lambda inner: Listening(inner, statements), most=100)
+    counts = []
+    for length in (1, 40):  # with the first the driver learns the types
+        for _ in range(2):
+            statements.clear()
+            pushes = [put(f"L{len(counts)}-{n}") for n in range(length)]
+            others = [push_of(OWNERS[1], f"L{len(counts)}-{n}", (n % 2 and EMSP) or "*") for n in range(length - 1)]
+            assert await store.together(*pushes, *others) == [1] * (2 * length - 1)
+            counts.append([statement.split()[0] for statement in statements])
+    assert counts[1] == ["WITH", "INSERT", "WITH", "WITH"]
+    assert counts[3] == [*counts[1][:1], "SELECT", *counts[1][1:], "INSERT"]
+    await assert_exact(database, 3)
+    assert (await store.rows("SELECT count(DISTINCT xid) FROM change_log")) == [(4,)]
+
+
+async def test_an_object_that_comes_for_everybody_and_for_one_at_once_is_listed_once(database: Database) -> None:
+    store = Store(database)
+    both = [push_of(CPO, "L1", audience) for audience in ("*", EMSP)]
+    assert await store.together(*both, put("L2")) == [1, 1, 1]
+    rows = await store.rows("SELECT key_folded, audience, listed FROM kept_object ORDER BY 1, 2")
+    assert rows == [("L1", "*", True), ("L1", str(EMSP), False), ("L2", "*", True)]
+    await assert_exact(database, listing.PAGE_MAP_STEP)
+
+
 @pytest.mark.promise("Q-09")
 async def test_a_full_queue_is_told_at_once(database: Database) -> None:
     store = Store(database, limit=3, at_once=1)
@@ -326,17 +376,19 @@ def _any_push(chance: random.Random, number: int, audience: str) -> Push:
 
 
 async def test_a_batch_is_planned_once_however_long_it_is(hub_database: FreshDatabase, database: Database) -> None:
+    async with opened(hub_database.app_dsn) as other:
+        await Store(other).together(*(put(f"LOC{number}") for number in range(500)))
     store = Store(database)
-    await store.together(*(put(f"LOC{number}") for number in range(500)))
     owner = await asyncpg.connect(hub_database.owner_dsn)
     await owner.execute("ANALYZE kept_object")  # with few objects there is but one plan to choose
     await owner.close()
-    for length in [1, 2, 3, 4] * 4:
+    for turn, length in enumerate([1, 2, 3, 4] * 4):
+        await store.together(*(put(f"NEW{turn}-{number}") for number in range(length)))
         await store.together(*(put(f"LOC{number}") for number in range(length)))
         await store.together(*(patch(f"LOC{number}", "12:00:00", name="x") for number in range(length)))
     plans = await store.rows(
         "SELECT generic_plans, custom_plans FROM pg_prepared_statements "
         "WHERE statement LIKE '%unnest%' AND statement LIKE '%kept_object%' AND statement NOT LIKE '%pg_prepared%'"
     )
-    assert len(plans) == 3
+    assert len(plans) == 4
     assert all(generic > custom for generic, custom in plans), plans

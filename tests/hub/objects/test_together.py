@@ -13,6 +13,7 @@ from hub.db.engine import Database
 from hub.objects.batches import Batches
 from hub.objects.keep import KeptObjects, Push
 from ocpi_modules import json
+from ocpi_modules.message import PartyId
 from ocpi_modules.spec import Method, ModuleID
 from ocpi_modules.status import OcpiError
 from ocpi_modules.types import parse_datetime
@@ -22,8 +23,9 @@ from tests.hub.support import opened
 from tests.support.postgres import FreshDatabase
 
 NOW = datetime(2026, 3, 1, 18, 30, tzinfo=UTC)
-ALONE, TOGETHER = "DE*ONE", "DE*TWO"
-"""The audiences of the copies that are compared."""
+ALONE, TOGETHER = PartyId("NL", "ONE"), PartyId("NL", "TWO")
+"""The owners of the copies that are compared."""
+AUDIENCES = ("*", "*", "*", "DE*MSP")
 
 
 @pytest.fixture
@@ -34,31 +36,32 @@ async def database(hub_database: FreshDatabase) -> AsyncIterator[Database]:
 
 def session(chance: random.Random, number: int) -> Push:
     """A PUT, a PATCH that adds a charging period, something unfit, or something that cannot be read."""
-    id, time = f"S{chance.randrange(3)}", f"2026-03-01T12:{chance.randrange(3):02}:00Z"
+    id, time = f"S{number // 100}{chance.randrange(3)}", f"2026-03-01T12:{chance.randrange(3):02}:00Z"
+    audience = chance.choice(AUDIENCES)
     kind = chance.choice(("PUT", "PUT", "PUT", "PATCH", "PATCH", "unfit", "broken"))
     fields = {"number": number, "charging_periods": [{"number": number}]}
     if kind == "PUT":
-        pushed = push_of(CPO, id, module=ModuleID.sessions, body=body_of(CPO, id, time, **fields))
+        pushed = push_of(CPO, id, audience, module=ModuleID.sessions, body=body_of(CPO, id, time, **fields))
     else:
         text = 7 if kind == "broken" else time
         body = json.encode({**fields, "last_updated": text})
         method = chance.choice((Method.PUT, Method.PATCH)) if kind != "PATCH" else Method.PATCH
-        pushed = push_of(CPO, id, module=ModuleID.sessions, method=method, body=body)
+        pushed = push_of(CPO, id, audience, module=ModuleID.sessions, method=method, body=body)
     said = parse_datetime(time) if kind == "unfit" and chance.random() < 0.5 else None
     return replace(pushed, unfit=kind == "unfit", last_updated=said, correlation_id=f"corr-{number}")
 
 
 def tariff(chance: random.Random, number: int) -> Push:
     """A PUT, a DELETE, or something unfit."""
-    id, time = f"T{chance.randrange(2)}", f"2026-03-01T12:{chance.randrange(3):02}:00Z"
-    method = Method.DELETE if chance.random() < 0.25 else Method.PUT
+    id, time = f"T{number // 100}{chance.randrange(2)}", f"2026-03-01T12:{chance.randrange(3):02}:00Z"
+    audience, method = chance.choice(AUDIENCES), Method.DELETE if chance.random() < 0.25 else Method.PUT
     body = body_of(CPO, id, time, number=number) if method is Method.PUT else b""
-    pushed = push_of(CPO, id, module=ModuleID.tariffs, method=method, body=body)
+    pushed = push_of(CPO, id, audience, module=ModuleID.tariffs, method=method, body=body)
     return replace(pushed, unfit=chance.random() < 0.1, correlation_id=f"corr-{number}")
 
 
-def of(audience: str, push: Push) -> Push:
-    return replace(push, key=push.key._replace(audience=audience))
+def of(owner: PartyId, push: Push) -> Push:
+    return replace(push, key=push.key._replace(owner=owner))
 
 
 async def one_after_the_other(database: Database, objects: KeptObjects, pushes: list[Push]) -> list[Any]:
@@ -78,15 +81,15 @@ async def together(batches: Batches, pushes: list[Push]) -> list[Any]:
     return [type(outcome) if isinstance(outcome, Exception) else outcome for outcome in outcomes]
 
 
-async def copies(database: Database, audience: str) -> list[tuple[Any, ...]]:
+async def copies(database: Database, owner: PartyId) -> list[tuple[Any, ...]]:
     """Each copy with the versions that the change log has of it, in its order."""
     async with database.connection() as connection:
         rows = await connection.fetch(
-            "SELECT key_folded, version, last_updated, body, deleted, stale AND NOT deleted, correlation_id, (SELECT "
-            "array_agg(log.version ORDER BY log.xid, log.seq) FROM change_log AS log WHERE log.module = kept.module "
-            "AND log.key_folded = kept.key_folded AND log.audience = $1) FROM kept_object AS kept WHERE audience = $1 "
-            "ORDER BY module, key_folded",
-            audience,
+            "SELECT key_folded, audience, version, last_updated, body, deleted, stale AND NOT deleted, listed, correlation_id, "
+            "(SELECT array_agg(log.version ORDER BY log.xid, log.seq) FROM change_log AS log WHERE log.owner = $1 "
+            "AND log.key_folded = kept.key_folded AND log.audience = kept.audience) FROM kept_object AS kept WHERE owner = $1 "
+            "ORDER BY key_folded, audience",
+            str(owner),
         )
     return [tuple(row) for row in rows]
 
