@@ -166,9 +166,9 @@ async def test_a_call_without_an_answer_ends_at_its_deadline_counted_from_the_re
 ) -> None:
     await charger.ask("Heartbeat", {})
     began = time.monotonic()
-    answers = await asyncio.gather(*(remote(listener, 0.3).unlock("CP-1", number) for number in range(5)))
+    answers = await asyncio.gather(*(remote(listener, 1).unlock("CP-1", number) for number in range(5)))
     assert answers == [RemoteAnswer.NoAnswer] * 5
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4  # one after the other they would take 5
 
 
 async def test_a_late_answer_is_dropped_and_not_taken_for_the_next(charger: RawCharger, listener: Listener) -> None:

@@ -268,12 +268,12 @@ async def test_a_crashed_server_is_away_keeps_what_was_acknowledged_and_comes_ba
         async with asyncio.timeout(10):
             await going.wait()
         await asyncio.to_thread(server.stop, immediate=True)
-        ends = await asyncio.wait_for(asyncio.gather(*writers, return_exceptions=True), 6)
+        ends = await asyncio.wait_for(asyncio.gather(*writers, return_exceptions=True), 10)
         assert {type(end) for end in ends} == {DatabaseAway}
         began = time.monotonic()
         with pytest.raises(DatabaseAway):
             await ask(database)
-        assert time.monotonic() - began < 5.5
+        assert time.monotonic() - began < 9
         await asyncio.to_thread(server.start)
         await recovered(database)
     assert acknowledged
@@ -293,7 +293,7 @@ async def test_a_frozen_server_is_away_within_the_deadline_and_nothing_piles_up(
             await pool.expire_connections()  # new ones must be made, which a frozen postmaster never does
         answers = await asyncio.gather(*(ask(database) for _ in range(20)), return_exceptions=True)
         assert {type(answer) for answer in answers} == {DatabaseAway}
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 9  # one after the other they would take half a minute
     await recovered(database)
     assert len(asyncio.all_tasks()) == 1
     await database.close()
