@@ -47,6 +47,12 @@ def name_of(number: int) -> Pushed:
     return Pushed("PATCH", "locations", f"/NL/CPO/L{number}", body, b'"new %d"' % number)
 
 
+def tariff(name: str) -> Pushed:
+    text = [objects.display_text(text=name)]
+    body = json.encode(objects.tariff(**OWN, id="T1", tariff_alt_text=text, last_updated="2026-03-01T12:00:01Z"))
+    return Pushed("PUT", "tariffs", "/NL/CPO/T1", body, body)
+
+
 @dataclass
 class Doomed:
     """A hub process that dies with its next commit of the write that `flag` names, and its partners."""
@@ -104,14 +110,18 @@ async def doomed(hub_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[D
 @pytest.mark.timeout(180)
 @pytest.mark.rule("F-01", "R-36")
 async def test_a_kill_at_the_commit_loses_nothing_that_was_acknowledged(doomed: Doomed) -> None:
-    """A broadcast alone, broadcasts of one batch, and a CDR whose delivery the hub owns."""
+    """Broadcasts of one batch, of new objects and of known ones, one alone that comes back, and a guaranteed CDR."""
     pair = ["--cpo", str(CPO).replace("*", "/"), "--emsp", str(EMSP).replace("*", "/")]
     await asyncio.to_thread(doomed.hub.json, "agreement", "set", *pair, "--cdr-mode", "guaranteed")
     for number in range(8):
         assert await doomed.send(location(number)) == 1000
+    for gone in (tariff("gone"), Pushed("DELETE", "tariffs", "/NL/CPO/T1", b"", b"")):
+        assert await doomed.send(gone) == 1000
+    new = [location(number) for number in range(8, 16)]
     cdr = Pushed("POST", "cdrs", "", CDR, CDR, EMSP)
     batch = [name_of(number) for number in range(8)]
-    for write, pushes in {"log_change": [location(9)], "update_objects": batch, "insert_cdr": [cdr]}.items():
+    writes = {"add_objects": new, "update_objects": batch, "log_change": [tariff("back")], "insert_cdr": [cdr]}
+    for write, pushes in writes.items():
         doomed.flag.write_text(write)
         answers = await asyncio.gather(*(doomed.send(one) for one in pushes))
         assert await doomed.died()

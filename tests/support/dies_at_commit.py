@@ -20,6 +20,7 @@ from hub.db.engine import Database
 
 WRITES = (
     ("hub.objects.repository", "log_change"),
+    ("hub.objects.batch_repository", "add_objects"),
     ("hub.objects.batch_repository", "update_objects"),
     ("hub.clearing.repository", "insert_cdr"),
 )
