@@ -34,6 +34,11 @@ from hub.delivery.traced import TracedDoor
 from hub.delivery.wakeups import Wakeups
 from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
+from hub.metrics.exposition import Exposition
+from hub.metrics.facts import Facts
+from hub.metrics.messages import MessageCounts
+from hub.metrics.routes import metrics_routes
+from hub.metrics.vitals import Vitals
 from hub.objects.batches import Batches
 from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
@@ -63,8 +68,8 @@ from hub.routing.owners import Owners
 from hub.routing.party_to_party import PartyToPartyRoute
 from hub.routing.tickets import Tickets
 from hub.settings import Settings
-from hub.traces.record import MOST_ENTRIES, Traces
-from hub.traces.writer import TraceWriter
+from hub.traces.record import TURNED_AWAY, Traces
+from hub.traces.writer import MOST_ROWS, TraceWriter
 from hub.watchdog import Watchdog
 from ocpi_modules.custom import CUSTOM
 from ocpi_modules.http.client import OcpiClient
@@ -150,8 +155,15 @@ def create_app(
         (status.answered if reached else status.failed)(platform)
 
     door = DoorOut(client, report=report)
-    traces = Traces(most=MOST_ENTRIES if settings.trace_days else 0)
-    writer = TraceWriter(traces=traces, database=database, key=settings.keys.pseudonym[0], clock=clock)
+    traces, exposition = Traces(), Exposition()
+    writer = TraceWriter(
+        traces=traces,
+        database=database,
+        key=settings.keys.pseudonym[0],
+        clock=clock,
+        most_rows=MOST_ROWS if settings.trace_days else 0,
+        counted=MessageCounts(exposition.registry).count,
+    )
     tickets = Tickets(
         database=database,
         prompt=database.prompt,
@@ -190,7 +202,9 @@ def create_app(
         if wakeups is not None:
             wakeups.hint()
 
-    broadcast_push = BroadcastPushRoute(hub_party=settings.hub_party, batches=batches, clock=clock, told=told)
+    broadcast_push = BroadcastPushRoute(
+        hub_party=settings.hub_party, batches=batches, clock=clock, traces=traces, told=told
+    )
     journal = CdrJournal(
         database=database,
         clock=clock,
@@ -282,7 +296,17 @@ def create_app(
             "overdue tokens": OverdueTokens(database, directory, clock, _alarms.error).run,
             "lookout": Lookout(database, clock, alarm=_alarms.error, over=_alarms.info).run,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
+            "vitals": lambda: vitals.run(),
         }
+    )
+    vitals = Vitals(
+        exposition.registry,
+        waiting={"later": later.__len__, "notes": notes.__len__, "traces": lambda: writer.waiting},
+        failing=lambda: len(background.failing()),
+        standstills=lambda: watchdog.standstills,
+        lines_dropped=telemetry.dropped_lines,
+        turned_away=traces.turned_away,
+        reasons=TURNED_AWAY,
     )
     ocpi = OcpiEdge(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None), handler, {**MODULES, CUSTOM.id: CUSTOM}, clock
@@ -297,6 +321,7 @@ def create_app(
         return dropped + [finding for finding in findings if finding]
 
     admin = _admin_app(database, background, watchdog, warnings)
+    admin.include_router(metrics_routes(exposition, Facts(database.prompt)))
     return Hub(database, directory, registration, book, background, ocpi, admin)
 
 

@@ -75,7 +75,7 @@ class HubHandler:
         """Answer one request. Raises OcpiError; a refusal of a functional module says that it is the hub's (R-26)."""
         began, route = perf_counter_ns(), None
         caller = await self._authenticate(request, began)
-        self._admit(caller.platform, is_prompt(request))
+        self._admitted(request, caller)
         self._seen(caller.platform)
         try:
             module = registry.module(request.version, request.module)
@@ -97,6 +97,16 @@ class HubHandler:
             return await self._directory.authenticate(request)
         except InvalidParameters as refusal:  # the token is known, its FROM party is not
             self._traces.refused(request, None, None, refusal, began)
+            raise
+        except OcpiError as refusal:
+            self._traces.turned_away["unavailable" if refusal.http_status >= 500 else "unauthenticated"] += 1
+            raise
+
+    def _admitted(self, request: OcpiRequest, caller: Caller) -> None:
+        try:
+            self._admit(caller.platform, is_prompt(request))
+        except OcpiError:
+            self._traces.turned_away["too many"] += 1
             raise
 
     async def _take(self, route: Route, request: OcpiRequest, caller: Caller) -> OcpiResponse:

@@ -4,17 +4,22 @@ Each worker has a SO_REUSEPORT socket of its own for each listener, made by the 
 connection that waits in the queue of a worker that died is taken by its successor. A worker that ends is started again, slower
 while it ends at once. SIGHUP renews them one after the other: the old one ends when the new one serves. SIGTERM and SIGINT end
 all; a worker whose parent is gone ends by itself.
+
+Workers count for /metrics in files of a folder that the parent makes; a slot has two names for them, as it has two workers for a
+moment.
 """
 
 import asyncio
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
 
+from hub.metrics import exposition
 from hub.serve import DRAIN_SECONDS, Sockets
 
 STOP_SECONDS = DRAIN_SECONDS + 5
@@ -32,6 +37,8 @@ class Parent:
 
     def __init__(self, sockets: list[Sockets], environ: Mapping[str, str]) -> None:
         self._alive, self._kept = os.pipe()
+        self._metrics = tempfile.TemporaryDirectory(prefix="ocpi-hub-metrics-")
+        environ = dict(environ) | {exposition.FOLDER: self._metrics.name}
         self._stopping = asyncio.Event()
         self._renewing = asyncio.Event()
         self._sockets = sockets
@@ -55,6 +62,7 @@ class Parent:
         await asyncio.gather(*keeping)
         os.close(self._kept)
         os.close(self._alive)
+        self._metrics.cleanup()
 
     async def _announce(self, started: Callable[[], None]) -> None:
         for slot in self._slots:
@@ -113,7 +121,7 @@ class _Slot:
         await worker.end()
 
     async def _replaced(self, old: "_Worker") -> "_Worker":
-        new = await self._start()
+        new = await self._start(beside=old)
         await _first(new.ready.wait(), new.ended(), self._stopping.wait(), seconds=START_SECONDS)
         if new.ready.is_set():
             await old.end()
@@ -123,34 +131,38 @@ class _Slot:
         await new.end()
         return old
 
-    async def _start(self) -> "_Worker":
-        worker = await _Worker.started(self._sockets, self._alive, self._environ)
+    async def _start(self, beside: "_Worker | None" = None) -> "_Worker":
+        names = [f"{self._number}-{turn}" for turn in ("a", "b")]
+        name = next(name for name in names if beside is None or name != beside.name)
+        worker = await _Worker.started(name, self._sockets, self._alive, self._environ)
         worker.on_ready = self.serves.set
         return worker
 
 
 class _Worker:
-    """A process that serves. `ready` is set once it does."""
+    """A process that serves. `ready` is set once it does; `name` is that of what it counts."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, metrics: str) -> None:
+        self.name = name
         self.process = process
+        self._metrics = metrics
         self.ready = asyncio.Event()
         self.on_ready: Callable[[], None] = lambda: None
         self._began = asyncio.get_running_loop().time()
 
     @classmethod
-    async def started(cls, sockets: Sockets, alive: int, environ: Mapping[str, str]) -> "_Worker":
+    async def started(cls, name: str, sockets: Sockets, alive: int, environ: Mapping[str, str]) -> "_Worker":
         """It is told its file descriptors; it writes to the last one when it serves."""
         reads, writes = os.pipe()
         handed = [sockets.ocpi.fileno(), sockets.admin.fileno(), alive, writes]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "hub", "worker", *map(str, handed)),
+            *(sys.executable, "-m", "hub", "worker", *map(str, handed), name),
             pass_fds=handed,
             env=dict(environ),
             start_new_session=True,
         )
         os.close(writes)
-        worker = cls(process)
+        worker = cls(name, process, environ[exposition.FOLDER])
         asyncio.get_running_loop().add_reader(reads, worker._is_ready, reads)
         return worker
 
@@ -168,7 +180,9 @@ class _Worker:
         return asyncio.get_running_loop().time() - self._began
 
     async def ended(self) -> int:
-        return await self.process.wait()
+        code = await self.process.wait()
+        exposition.forget(self.name, self._metrics)
+        return code
 
     async def end(self) -> None:
         """SIGTERM; it answers what is under way; SIGKILL when it takes too long."""

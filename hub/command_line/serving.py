@@ -25,13 +25,15 @@ def serve(
     told(lambda settings: _serve(settings, workers, environ, json), environ)
 
 
-def worker(ocpi: int, admin: int, parent: int, ready: int) -> None:
+def worker(ocpi: int, admin: int, parent: int, ready: int, name: str) -> None:
     """One worker of `serve --workers`; started by its parent only."""
 
     async def work(settings: "Settings") -> None:
         from hub.command_line.databases import joined_url
+        from hub.metrics import exposition
         from hub.serve import Inherited, serve_as_worker
 
+        exposition.share_as(name)
         with joined_url(settings) as url:
             await serve_as_worker(settings, url, now, Inherited(ocpi, admin, parent, ready))
 

@@ -14,11 +14,15 @@ from hub.objects.listing import EVERYBODY
 from hub.objects.timeliness import require_no_future
 from hub.parties.platforms import Caller
 from hub.routing.ownership import check_ownership
+from hub.traces.record import Traces
 from ocpi_modules import envelope, registry, roles, validation
 from ocpi_modules import headers as names
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID, ModuleSpec
 from ocpi_modules.status import ClientError
+
+OLDER = "older than what is kept"
+"""Q-06: the push changed nothing."""
 
 
 class BroadcastPushRoute:
@@ -30,11 +34,13 @@ class BroadcastPushRoute:
         hub_party: PartyId,
         batches: Batches,
         clock: Clock,
+        traces: Traces,
         told: Callable[[Fresh], None],
     ) -> None:
         self._hub_party = hub_party
         self._batches = batches
         self._clock = clock
+        self._traces = traces
         self._told = told
 
     async def accept(self, request: OcpiRequest, caller: Caller, sender: PartyId) -> OcpiResponse:
@@ -45,6 +51,8 @@ class BroadcastPushRoute:
         version = await self._batches.store(push)
         if version is not None:
             self._told(_fresh(request, push, version))
+        elif request.method is not Method.DELETE:
+            self._traces.noted(OLDER, request)
         return envelope.success(
             now=self._clock(),
             http_status=201 if version == 1 else 200,

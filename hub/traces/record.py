@@ -6,7 +6,7 @@
 The entries hold the requests themselves, so that nothing is copied; `hub/traces/rows.py` takes them apart soon afterwards.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +18,8 @@ from ocpi_modules.message import OcpiRequest, OcpiResponse, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 
 MOST_ENTRIES = 20_000
+TURNED_AWAY = ("unauthenticated", "unavailable", "too many")
+"""Why a request was not looked at."""
 OUT_OF_THE_STORE = ("GetAll", "OwnCopy")
 """Routes that answer with what the hub keeps: never a leg out, and pages are large."""
 
@@ -87,11 +89,13 @@ Entry = LegIn | LegOut | Flag
 
 
 class Traces:
-    """One per process. `most` entries wait at the same time, the oldest are dropped and counted; 0 stores nothing."""
+    """One per process. `most` entries wait at the same time, the oldest are dropped and counted."""
 
     def __init__(self, log: Any = None, *, most: int = MOST_ENTRIES) -> None:
         self.entries: deque[Entry] = deque()
         self.dropped = 0
+        self.turned_away: Counter[str] = Counter()
+        """Requests that are not traced, so that a flood costs little, by TURNED_AWAY."""
         self._most = most
         self._log = log or structlog.get_logger("hub.traces")
 
@@ -126,11 +130,15 @@ class Traces:
         """Something an operator should see that is not the end of one message; `fields` are for the log."""
         self._log.warning(event, **fields)
         if request is not None:
-            self._add(Flag(request, event))
+            self.noted(event, request)
+
+    def noted(self, event: str, request: OcpiRequest) -> None:
+        """As `flagged`, of what is too usual for the log."""
+        self._add(Flag(request, event))
 
     def _add(self, entry: Entry) -> None:
         entries = self.entries
         entries.append(entry)
         if len(entries) > self._most:
             entries.popleft()
-            self.dropped += 1 if self._most else 0
+            self.dropped += 1

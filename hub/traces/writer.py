@@ -1,4 +1,4 @@
-"""Brings what routing said into the database, in batches, behind everything else.
+"""Brings what routing said into the database, in batches, behind everything else, and has it counted.
 
 Two loops: one takes entries apart twice a second, so that no body is held for long; the other writes the rows. While PostgreSQL
 is away the rows wait, a bounded number of them; the oldest are dropped, and how many is written down when it is back.
@@ -6,7 +6,7 @@ is away the rows wait, a bounded number of them; the oldest are dropped, and how
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
 from time import perf_counter_ns
@@ -17,7 +17,7 @@ import structlog
 
 from hub.db.engine import Database, DatabaseAway
 from hub.traces import repository
-from hub.traces.record import Traces
+from hub.traces.record import Entry, Traces
 from hub.traces.rows import Rows, TraceRow
 from ocpi_modules.message import Clock
 
@@ -31,21 +31,34 @@ _log = structlog.get_logger("hub.traces")
 
 
 class TraceWriter:
-    """One per process; `run` until cancelled, and then `flush` what is left."""
+    """One per process; `run` until cancelled, and then `flush` what is left. No rows are written where `most_rows` is 0."""
 
     def __init__(
-        self, *, traces: Traces, database: Database, key: bytes, clock: Clock, most_rows: int = MOST_ROWS
+        self,
+        *,
+        traces: Traces,
+        database: Database,
+        key: bytes,
+        clock: Clock,
+        most_rows: int = MOST_ROWS,
+        counted: Callable[[Sequence[Entry]], None] = lambda _: None,
     ) -> None:
         self._traces = traces
         self._database = database
         self._clock = clock
         self._most_rows = most_rows
+        self._counted = counted
         self._rows = Rows(key)
         self._waiting: deque[TraceRow] = deque()
         self._days: set[tuple[int, int, int]] = set()
         self._dropped = 0
         self._gap_began: datetime | None = None
         self._ready = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many rows wait for PostgreSQL."""
+        return len(self._waiting)
 
     @property
     def dropped(self) -> int:
@@ -91,7 +104,10 @@ class TraceWriter:
         entries = self._traces.entries
         now, ticks = self._clock(), perf_counter_ns()
         while entries:
-            self._keep(self._rows.of([entries.popleft() for _ in range(min(SLICE, len(entries)))], now, ticks))
+            taken = [entries.popleft() for _ in range(min(SLICE, len(entries)))]
+            self._counted(taken)
+            if self._most_rows:
+                self._keep(self._rows.of(taken, now, ticks))
             await asyncio.sleep(0)
         self._keep(self._rows.forgotten(ticks - UNANSWERED_SECONDS * 1_000_000_000, now, ticks))
 

@@ -20,6 +20,8 @@ from hub.delivery.store import PostgresStore
 from hub.delivery.traced import TracedDoor
 from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
+from hub.metrics.exposition import Exposition
+from hub.metrics.messages import MessageCounts
 from hub.objects.batches import Batches
 from hub.objects.copies import Copies
 from hub.objects.keep import KeptObjects
@@ -242,6 +244,7 @@ class Network:
     time: list[datetime]
     traces: Traces
     writer: TraceWriter
+    exposition: Exposition
     alarm_fields: list[dict[str, Any]]
     """What stands in each of the alarms."""
 
@@ -329,7 +332,14 @@ async def network(
         later = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
         notes = LaterWrites(seen_database, pause=timedelta(milliseconds=50))
         traces = Traces(_Log(flagged))
-        writer = TraceWriter(traces=traces, database=seen_database, key=keys.pseudonym[0], clock=shared["clock"])
+        exposition = Exposition()
+        writer = TraceWriter(
+            traces=traces,
+            database=seen_database,
+            key=keys.pseudonym[0],
+            clock=shared["clock"],
+            counted=MessageCounts(exposition.registry).count,
+        )
         objects = KeptObjects(**shared)
         batches = Batches(database=seen_database, objects=objects)
         passed = PassedObjects(batches=batches, objects=objects, later=later, clock=shared["clock"])
@@ -393,6 +403,7 @@ async def network(
                 hub_party=HUB,
                 batches=batches,
                 clock=lambda: time[0],
+                traces=traces,
                 told=delivery.told,
             ),
             get_all=GetAllRoute(
@@ -439,6 +450,7 @@ async def network(
             time,
             traces,
             writer,
+            exposition,
             alarm_fields,
         )
 

@@ -52,9 +52,17 @@ async def test_what_waits_to_be_taken_apart_is_bounded_too(net: Network) -> None
     traces = Traces(most=4)
     refuse(traces, 10)
     assert (len(traces.entries), traces.dropped) == (4, 6)
-    nothing = Traces(most=0)
-    refuse(nothing, 10)
-    assert (len(nothing.entries), nothing.dropped) == (0, 0)
+
+
+async def test_where_no_traces_are_kept_messages_are_counted_all_the_same(net: Network) -> None:
+    traces = Traces()
+    writer = writing(net, traces, most_rows=0)
+    counted: list[Any] = []
+    writer._counted = counted.extend
+    refuse(traces, 10)
+    await writer.flush()
+    assert (len(counted), len(traces.entries), writer.dropped, writer.waiting) == (10, 0, 0, 0)
+    assert await net.rows("SELECT * FROM trace") == []
 
 
 async def test_a_trace_postgresql_will_not_have_takes_no_other_with_it(

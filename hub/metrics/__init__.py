@@ -1,0 +1,1 @@
+"""What Prometheus is told at /metrics of the admin listener (U-15): names `ocpihub_<noun>_<unit>`, few values of each label."""
