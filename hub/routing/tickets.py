@@ -7,10 +7,11 @@ Command and result are two messages, minutes apart, and the second carries nothi
 
 The ticket is committed before step 2, so that a restart between 2 and 3 loses nothing. At step 3 the caller is identified by
 its token, the message by the ticket alone: real stacks send no other header (field 7). A ticket opens for the platform it was
-handed to, while the two parties have an agreement. The same result posted again is answered
-from the first time; a different one (CANCELED_RESERVATION after ACCEPTED) goes on, as long as the ticket lives.
+handed to, while the two parties have an agreement. The same result posted again is answered from the first time, also while that
+is under way in this process; a different one (CANCELED_RESERVATION after ACCEPTED) goes on, as long as the ticket lives.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
@@ -73,6 +74,7 @@ class Tickets:
         self._traces = traces
         self._clock = clock
         self._public_url = public_url
+        self._under_way: dict[tuple[str, bytes], asyncio.Task[OcpiResponse]] = {}
 
     async def swap(
         self, request: OcpiRequest, message: RoutedMessage, known_urls: list[str]
@@ -134,7 +136,21 @@ class Tickets:
 
         ticket = await self.find(reference, TicketKind.RESPONSE_URL, opens)
         _ = request.document  # raises NotJson (HTTP 400)
-        digest = hashlib.sha256(request.body).digest()
+        key = reference, hashlib.sha256(request.body).digest()
+        task = self._under_way.get(key)
+        if task is None:
+            task = asyncio.create_task(self._answer(request, caller, ticket, key[1]), name="a result")
+            self._under_way[key] = task
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return await asyncio.shield(task)
+
+    def _ended(self, key: tuple[str, bytes], task: asyncio.Task[OcpiResponse]) -> None:
+        del self._under_way[key]
+        if not task.cancelled():
+            task.exception()  # those who waited have it; where all of them went, nobody is left to be told
+
+    async def _answer(self, request: OcpiRequest, caller: Caller, ticket: StoredTicket, digest: bytes) -> OcpiResponse:
+        reference = ticket.reference
         before = await self._result(reference, digest)
         if before:
             return OcpiResponse(

@@ -13,7 +13,7 @@ from hub.delivery.send import Deadlines
 from hub.parties import repository as parties
 from hub.routing import repository
 from ocpi_modules import json
-from tests.hub.network import CPO, EMSP, Network, Outage, accepted, network
+from tests.hub.network import CPO, EMSP, Network, Outage, accepted, eventually, network
 from tests.support import objects
 from tests.support.postgres import FreshDatabase
 from tests.support.raw_http import raw_server
@@ -157,6 +157,36 @@ async def test_the_same_result_is_delivered_once_and_a_different_one_again(net: 
     assert (again.http_status, again.body, len(net.emsp.seen)) == (200, first.body, 1)
     await result(net, url, b'{"result":"CANCELED_RESERVATION"}')
     assert len(net.emsp.seen) == 2
+
+
+@pytest.mark.rule("R-74", "M-23")
+async def test_the_same_result_while_the_first_is_under_way_is_answered_with_it(
+    hub_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where who sent the first went away; one that failed is tried again by the next."""
+    found, go, answers = [], asyncio.Event(), [(503, {}, b""), accepted()]
+
+    async def slowly(seen: Any) -> Any:
+        await go.wait()
+        return answers.pop(0)
+
+    async def finding(*arguments: Any) -> Any:
+        found.append(await find(*arguments))
+        return found[-1]
+
+    async with network(hub_database, deadlines=Deadlines(direct=30)) as net:
+        find, net.emsp.answer = net.tickets.find, slowly
+        monkeypatch.setattr(net.tickets, "find", finding)
+        url = await started(net)
+        for said, status in enumerate((4003, 1000), 1):
+            go.clear()
+            found.clear()
+            asked = [asyncio.create_task(result(net, url)) for _ in range(4)]
+            await eventually(lambda: len(found) == 4)
+            asked[0].cancel()
+            go.set()
+            statuses = [answer.status_code for answer in await asyncio.gather(*asked[1:])]
+            assert (statuses, len(net.emsp.seen)) == ([status] * 3, said)
 
 
 @pytest.mark.rule("R-74", "U-40")
