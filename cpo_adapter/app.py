@@ -36,7 +36,7 @@ from cpo_adapter.party.push import Pusher
 from cpo_adapter.settings import Settings
 from cpo_adapter.settle import Pace, Settler
 from cpo_adapter.statuses import Statuses
-from cpo_adapter.storage import repository
+from cpo_adapter.storage import charger_repository, registration_repository
 from cpo_adapter.storage.engine import Database, DatabaseAway
 from cpo_adapter.transactions import Transactions
 from ocpi_modules.http.client import OcpiClient
@@ -80,7 +80,7 @@ class Adapter:
         """What a restart must not lose: unfinished transactions and the last statuses. Raises DatabaseAway."""
         await self.transactions.load()
         async with self.database.connection() as connection:
-            rows = await repository.connector_statuses(connection)
+            rows = await charger_repository.connector_statuses(connection)
         for row in rows:
             fact = load(row["body"])
             assert isinstance(fact, StatusReported)
@@ -192,7 +192,7 @@ def _health(database: Database) -> FastAPI:
     async def readyz(response: Response) -> dict[str, str]:
         try:
             async with database.connection() as connection:
-                await repository.registration(connection)
+                await registration_repository.registration(connection)
         except DatabaseAway:
             response.status_code = 503
             return {"status": "the database is away"}

@@ -11,9 +11,9 @@ from cpo_adapter.charging.clock import set_right
 from cpo_adapter.charging.events import Orphaned
 from cpo_adapter.charging.session import session_changes, to_session
 from cpo_adapter.charging.transaction import Transaction
+from cpo_adapter.storage import charge_repository
 from cpo_adapter.storage import outbox_repository as outbox
-from cpo_adapter.storage import repository
-from cpo_adapter.storage.engine import Database
+from cpo_adapter.storage.engine import Connection, Database
 from cpo_adapter.transactions import DONE, HELD, OPEN, Live, Transactions
 from ocpi_modules import json
 from ocpi_modules.message import Clock, PartyId
@@ -97,7 +97,7 @@ class Settler:
                 connection, live.session_id, cdr["id"], json.encode(cdr), now
             ):
                 await self._keep(connection, "cdrs", key, cdr, now, urgent=True)
-            await repository.set_charge_state(connection, live.session_id, DONE)
+            await charge_repository.set_charge_state(connection, live.session_id, DONE)
         self._transactions.drop(live)
         log.info("session_settled", session_id=key, kwh=str(cdr["total_energy"]))
         self._told()
@@ -106,11 +106,11 @@ class Settler:
         """No CDR is better than a wrong one: a person decides."""
         log.warning("cdr_held", session_id=str(live.session_id), reason=reason)
         async with self._database.connection() as connection:
-            await repository.set_charge_state(connection, live.session_id, HELD, reason)
+            await charge_repository.set_charge_state(connection, live.session_id, HELD, reason)
         self._transactions.drop(live)
 
     async def _keep(
-        self, connection: repository.Connection, module: str, key: str, document: Any, now: datetime, urgent: bool
+        self, connection: Connection, module: str, key: str, document: Any, now: datetime, urgent: bool
     ) -> None:
         token = document["cdr_token"]
         receiver = str(PartyId.of(token["country_code"], token["party_id"]))

@@ -12,8 +12,8 @@ import structlog
 from cpo_adapter.charging.events import Decision, TokenAnswer
 from cpo_adapter.config import Site
 from cpo_adapter.party.link import HubLink, NotReached
-from cpo_adapter.storage import repository
-from cpo_adapter.storage.engine import Database
+from cpo_adapter.storage import token_repository
+from cpo_adapter.storage.engine import Database, Row
 from ocpi_modules import envelope, json
 from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
@@ -74,8 +74,8 @@ class Authorizer:
         """
         now = self._clock()
         async with self._database.connection() as connection:
-            expected = await repository.expected_start(connection, charger_key, id_tag.casefold(), now - LATE)
-            rows = await repository.tokens_by_uid(connection, id_tag.casefold())
+            expected = await token_repository.expected_start(connection, charger_key, id_tag.casefold(), now - LATE)
+            rows = await token_repository.tokens_by_uid(connection, id_tag.casefold())
         if expected is not None and (expected["expires_at"] > now or not rows):
             return _expected(expected)
         tokens = sorted((json.decode(row["document"]) for row in rows), key=_preference)
@@ -117,7 +117,7 @@ class Authorizer:
     ) -> None:
         """A start of this tag is allowed for 180 s from now (R53)."""
         async with self._database.connection() as connection:
-            await repository.expect_start(
+            await token_repository.expect_start(
                 connection,
                 charger_key=charger_key,
                 id_tag_key=id_tag.casefold(),
@@ -147,6 +147,6 @@ def _answer(token: dict[str, Any], decision: Decision, expires_at: Any = None) -
     return TokenAnswer(decision, token.get("group_id"), expires_at)
 
 
-def _expected(row: repository.Row) -> Authorized:
+def _expected(row: Row) -> Authorized:
     token = json.decode(row["token"])
     return Authorized(_answer(token, Decision.Accepted), token, row["auth_method"], row["authorization_reference"])

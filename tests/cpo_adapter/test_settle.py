@@ -14,7 +14,8 @@ from cpo_adapter.charging.events import Decision, Sample, Sampled, Started, Stat
 from cpo_adapter.csms import facts16
 from cpo_adapter.facts import StoredFacts
 from cpo_adapter.storage import outbox_repository as outbox
-from cpo_adapter.storage import repository
+from cpo_adapter.storage import token_repository
+from cpo_adapter.storage.engine import Connection
 from ocpi_modules import json
 from ocpi_modules.types import format_datetime
 from tests.cpo_adapter.fake_hub import EMSP
@@ -41,7 +42,7 @@ async def adapter(adapter_database: FreshDatabase, tmp_path: Path, clock: Clock)
     """Built but not running: the test calls what the loops would."""
     adapter = await create_adapter(settings_of(adapter_database, tmp_path), clock)
     async with adapter.database.connection() as connection:
-        await repository.put_token(connection, "DE", "EMS", "driver01", "APP_USER", json.encode(token()), AT)
+        await token_repository.put_token(connection, "DE", "EMS", "driver01", "APP_USER", json.encode(token()), AT)
     yield adapter
     await adapter.close()
 
@@ -281,7 +282,7 @@ async def test_a_stop_that_comes_while_the_session_is_told_is_told_before_the_cd
     clock.now = at(10)
     read = outbox.document
 
-    async def read_while_the_charger_stops(connection: repository.Connection, module: str, key: str) -> object:
+    async def read_while_the_charger_stops(connection: Connection, module: str, key: str) -> object:
         monkeypatch.setattr(outbox, "document", read)
         await facts.stopped(Stopped("CP-1", number, Decimal(3000), at(10), at(10)))
         return await read(connection, module, key)
@@ -320,7 +321,7 @@ async def told_of(adapter: Adapter) -> list[dict[str, object]]:
 async def block(adapter: Adapter) -> None:
     async with adapter.database.connection() as connection:
         blocked = json.encode(token(valid=False))
-        await repository.put_token(connection, "DE", "EMS", "driver01", "APP_USER", blocked, at(90))
+        await token_repository.put_token(connection, "DE", "EMS", "driver01", "APP_USER", blocked, at(90))
 
 
 async def test_a_charge_of_an_offline_time_is_billed_also_when_its_token_is_blocked_by_now(
