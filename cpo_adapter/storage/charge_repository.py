@@ -51,6 +51,27 @@ async def charge_by_start(connection: Connection, start_key: str) -> Row | None:
     return await connection.fetchrow("SELECT * FROM charge WHERE start_key = $1", start_key)
 
 
+async def set_answer_undelivered(connection: Connection, start_key: str, undelivered: bool) -> Row | None:
+    """Whether the answer to this start is known not to have reached its charger (R20); None for an unknown start."""
+    return await connection.fetchrow(
+        "UPDATE charge SET answer_undelivered = $2 WHERE start_key = $1 RETURNING *", start_key, undelivered
+    )
+
+
+async def unheard_charges(connection: Connection, charger_key: str, limit: int = 100) -> list[Row]:
+    """What may go on at a charger that does not know its number, newest first: the open ones, and refused ones after which
+    nothing began on their connector."""
+    return await connection.fetch(
+        """SELECT session_id, state FROM charge WHERE charger_key = $1 AND answer_undelivered
+               AND (state = 'OPEN' OR (state = 'REFUSED' AND NOT EXISTS (SELECT FROM charge AS later
+                   WHERE later.charger_key = charge.charger_key AND later.connector_id = charge.connector_id
+                       AND later.created_seq > charge.created_seq)))
+           ORDER BY created_seq DESC LIMIT $2""",
+        charger_key,
+        limit,
+    )
+
+
 async def count_finished(connection: Connection, charger_key: str, connector_id: int) -> int:
     """How many transactions of a connector began and are over."""
     over = (

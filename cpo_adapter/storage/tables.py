@@ -94,7 +94,10 @@ class ExpectedStart(Table, table=True):
 
 
 class Charge(Table, table=True):
-    """A transaction: OPEN, STOPPED, then DONE, HELD (with the reason) or, for a refused token, REFUSED."""
+    """A transaction: OPEN, STOPPED, then DONE, HELD (with the reason) or, for a refused token, REFUSED.
+
+    `answer_undelivered`: the answer to its start is known not to have reached the charger, which lacks the number (R20).
+    """
 
     __tablename__ = "charge"
 
@@ -107,6 +110,7 @@ class Charge(Table, table=True):
     opening: bytes = _bytes()
     answer: bytes = _bytes()
     held_because: str | None
+    answer_undelivered: bool
     created_seq: int
     created_at: datetime = _at()
 
