@@ -21,6 +21,7 @@ from cpo_adapter.csms.remote import RemoteChargers
 from cpo_adapter.csms.socket import Listener, ListenerSettings
 from cpo_adapter.csms.tls import Tls
 from cpo_adapter.facts import StoredFacts
+from cpo_adapter.held import HeldCharges
 from cpo_adapter.loops import Loop
 from cpo_adapter.party.authorize import Authorizer
 from cpo_adapter.party.commands import TIMEOUT_SECONDS, Commander, PlaceState
@@ -58,6 +59,7 @@ class Adapter:
     database: Database
     client: OcpiClient
     book: ChargerBook
+    held: HeldCharges
     transactions: Transactions
     statuses: Statuses
     status_changed: asyncio.Event
@@ -145,8 +147,8 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
     handler = AdapterHandler(database, party, settings.url, desk, tokens, commander, neighbours, clock)
     ocpi = OcpiEdge(_health(database), handler, MODULES, clock)
     return Adapter(
-        settings, clock, database, client, book, transactions, statuses, status_changed, publisher, settler, pusher, commander,
-        meeting, registrar, ocpp, ocpi, tls,
+        settings, clock, database, client, book, HeldCharges(database), transactions, statuses, status_changed, publisher,
+        settler, pusher, commander, meeting, registrar, ocpp, ocpi, tls,
     )  # fmt: skip
 
 

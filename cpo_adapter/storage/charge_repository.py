@@ -105,6 +105,15 @@ async def unfinished_charges(connection: Connection, limit: int = 200_000) -> li
     )
 
 
+async def held_charges(connection: Connection, limit: int) -> list[Row]:
+    """Transactions that wait for a person, newest first, each with the first fact of it."""
+    return await connection.fetch(
+        """SELECT charge.*, (SELECT body FROM fact WHERE fact.session_id = charge.session_id ORDER BY seq LIMIT 1) AS first_fact
+           FROM charge WHERE state = 'HELD' ORDER BY created_seq DESC LIMIT $1""",
+        limit,
+    )
+
+
 async def set_charge_state(
     connection: Connection, session_id: UUID, state: str, held_because: str | None = None
 ) -> None:
