@@ -22,6 +22,7 @@ from cpo_adapter.csms.socket import Listener, ListenerSettings
 from cpo_adapter.csms.tls import Tls
 from cpo_adapter.facts import StoredFacts
 from cpo_adapter.held import HeldCharges
+from cpo_adapter.lookups import TokenLookups
 from cpo_adapter.loops import Loop
 from cpo_adapter.party.authorize import Authorizer
 from cpo_adapter.party.commands import TIMEOUT_SECONDS, Commander, PlaceState
@@ -46,6 +47,7 @@ from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.registry import MODULES
 from ocpi_modules.secrets import Keys, derive_key
 
+LOOKUP_SECONDS = 10
 CERTIFICATE_SECONDS = 60
 """How often the files are looked at: whoever renews certificates restarts nobody."""
 
@@ -60,6 +62,7 @@ class Adapter:
     client: OcpiClient
     book: ChargerBook
     held: HeldCharges
+    lookups: TokenLookups
     transactions: Transactions
     statuses: Statuses
     status_changed: asyncio.Event
@@ -93,6 +96,7 @@ class Adapter:
         """Everything that runs beside the listeners, in one list: what, how often, and what wakes it."""
         return [
             Loop("settle", self.settler.settle_due, 0.5, self.transactions.changed),
+            Loop("look up tokens", self.lookups.look_up_due, LOOKUP_SECONDS),
             Loop("push", self.pusher.push_due, 0.5, self.pusher.due),
             Loop("commands", self.commander.post_due, 1, self.commander.due),
             Loop("publish", self.publish, 5, self.status_changed, rest=0.1),
@@ -121,6 +125,7 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
     registrar = Registrar(database, keys, link, site, settings.url, clock)
     authorizer = Authorizer(database, link, site, clock)
     transactions = Transactions(database)
+    lookups = TokenLookups(database, authorizer, transactions, clock)
     statuses = Statuses(site, clock())
     publisher = Publisher(database, site, clock)
     neighbours = Neighbours(database, link, publisher, clock)
@@ -147,8 +152,8 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
     handler = AdapterHandler(database, party, settings.url, desk, tokens, commander, neighbours, clock)
     ocpi = OcpiEdge(_health(database), handler, MODULES, clock)
     return Adapter(
-        settings, clock, database, client, book, HeldCharges(database), transactions, statuses, status_changed, publisher,
-        settler, pusher, commander, meeting, registrar, ocpp, ocpi, tls,
+        settings, clock, database, client, book, HeldCharges(database), lookups, transactions, statuses, status_changed,
+        publisher, settler, pusher, commander, meeting, registrar, ocpp, ocpi, tls,
     )  # fmt: skip
 
 

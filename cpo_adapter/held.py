@@ -1,5 +1,6 @@
 """Charges that are not billed until somebody decides: what is wrong with each, and the way out (R32, R37, R67)."""
 
+from datetime import datetime
 from typing import Any
 
 from cpo_adapter.charging.events import Started
@@ -8,10 +9,11 @@ from cpo_adapter.storage import charge_repository
 from cpo_adapter.storage.engine import Database, Row
 
 BY_HAND = "What is to be billed has to be agreed with the eMSP and settled outside the adapter."
+NOBODYS = "It began while the charger was offline"
 WAYS_OUT = {
     "The session is INVALID": "Nothing was charged that could be billed; nothing has to be done.",
     "Held for an operator": f"Compare the meter and the charger's own record with its facts. {BY_HAND}",
-    "It began while the charger was offline": f"Find out which eMSP issued the token. {BY_HAND}",
+    NOBODYS: f"Find out which eMSP issued the token. {BY_HAND}",
     "It ended because its token was refused": BY_HAND,
     "No tariff was known": f"Give the connector a tariff in ADAPTER_CONFIG, for what follows. {BY_HAND}",
     "The tariff cannot be applied": f"Put the tariff right in ADAPTER_CONFIG, for what follows. {BY_HAND}",
@@ -21,8 +23,11 @@ WAYS_OUT = {
 """By how `charge.held_because` begins."""
 
 
-def way_out(reason: str) -> str:
-    """What can be done about a charge that is held because of `reason`."""
+def way_out(reason: str, look_up_at: datetime | None = None) -> str:
+    """What can be done about a charge that is held because of `reason`; its token may be looked up again at an instant."""
+    if reason.startswith(NOBODYS) and look_up_at is not None:
+        at = look_up_at.isoformat(timespec="seconds")
+        return f"Let the one eMSP that issued the token push it to us: the charge then goes on by itself; next look at {at}."
     return next((way for beginning, way in WAYS_OUT.items() if reason.startswith(beginning)), BY_HAND)
 
 
@@ -49,7 +54,7 @@ def _shown(row: Row) -> dict[str, Any]:
         "id_tag": started.id_tag if started else None,
         "started_at": (started.at if started else row["created_at"]).isoformat(),
         "held_because": row["held_because"],
-        "way_out": way_out(row["held_because"] or ""),
+        "way_out": way_out(row["held_because"] or "", row["look_up_at"]),
     }
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -78,10 +79,18 @@ class Authorizer:
             rows = await token_repository.tokens_by_uid(connection, id_tag.casefold())
         if expected is not None and (expected["expires_at"] > now or not rows):
             return _expected(expected)
-        tokens = sorted((json.decode(row["document"]) for row in rows), key=_preference)
+        tokens = _preferred(rows)
         if not tokens:
             return REFUSED
         return await self._by_whitelist(charger_key, id_tag, tokens[0], live)
+
+    async def owner(self, id_tag: str) -> dict[str, Any] | None:
+        """The kept Token of this uid, for what was charged before; None where nobody or more than one party has it: nobody is
+        billed by a guess. An expected start says nothing of the past. Raises DatabaseAway."""
+        async with self._database.connection() as connection:
+            rows = await token_repository.tokens_by_uid(connection, id_tag.casefold())
+        parties = {(row["country_code"], row["party_id"]) for row in rows}
+        return _preferred(rows)[0] if len(parties) == 1 else None
 
     async def _by_whitelist(self, charger_key: str, id_tag: str, token: dict[str, Any], live: bool) -> Authorized:
         known = Authorized(_answer(token, Decision.Accepted if token["valid"] else Decision.Blocked), token)
@@ -137,6 +146,10 @@ class Authorizer:
     def _expiry(self, token: dict[str, Any]) -> Any:
         """NEVER: not into the charger's cache (R54)."""
         return self._clock() if token["whitelist"] == "NEVER" else None
+
+
+def _preferred(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return sorted((json.decode(row["document"]) for row in rows), key=_preference)
 
 
 def _preference(token: dict[str, Any]) -> tuple[bool, bool]:

@@ -8,6 +8,10 @@ from uuid import UUID
 
 from cpo_adapter.storage.engine import Connection, Row
 
+WITH_FIRST_FACT = """
+    SELECT charge.*, (SELECT body FROM fact WHERE fact.session_id = charge.session_id ORDER BY seq LIMIT 1) AS first_fact
+    FROM charge """
+
 
 async def next_transaction_number(connection: Connection) -> int:
     """The next of a sequence that never repeats; the charger sees its permutation (contracts 8)."""
@@ -107,17 +111,43 @@ async def unfinished_charges(connection: Connection, limit: int = 200_000) -> li
 
 async def held_charges(connection: Connection, limit: int) -> list[Row]:
     """Transactions that wait for a person, newest first, each with the first fact of it."""
-    return await connection.fetch(
-        """SELECT charge.*, (SELECT body FROM fact WHERE fact.session_id = charge.session_id ORDER BY seq LIMIT 1) AS first_fact
-           FROM charge WHERE state = 'HELD' ORDER BY created_seq DESC LIMIT $1""",
-        limit,
+    return await connection.fetch(WITH_FIRST_FACT + "WHERE state = 'HELD' ORDER BY created_seq DESC LIMIT $1", limit)
+
+
+async def due_lookups(connection: Connection, now: datetime, limit: int = 100) -> list[Row]:
+    """Transactions whose token is to be looked up now, the longest waiting first, each with the first fact of it."""
+    return await connection.fetch(WITH_FIRST_FACT + "WHERE look_up_at <= $1 ORDER BY look_up_at LIMIT $2", now, limit)
+
+
+async def postpone_lookup(connection: Connection, session_id: UUID, look_up_at: datetime | None) -> None:
+    """The token is still unknown: once more then, or never."""
+    await connection.execute(
+        "UPDATE charge SET look_up_at = $2, lookups = lookups + 1 WHERE session_id = $1", session_id, look_up_at
+    )
+
+
+async def release(connection: Connection, session_id: UUID, opening: bytes) -> None:
+    """It is known whose a held transaction is: it goes on as one that stopped."""
+    await connection.execute(
+        """UPDATE charge SET state = 'STOPPED', opening = $2, held_because = NULL
+           WHERE session_id = $1 AND state = 'HELD'""",
+        session_id,
+        opening,
     )
 
 
 async def set_charge_state(
-    connection: Connection, session_id: UUID, state: str, held_because: str | None = None
+    connection: Connection,
+    session_id: UUID,
+    state: str,
+    held_because: str | None = None,
+    look_up_at: datetime | None = None,
 ) -> None:
-    """OPEN, STOPPED, DONE, REFUSED or HELD."""
+    """OPEN, STOPPED, DONE, REFUSED or HELD; a held one with a time at which its token is looked up again."""
     await connection.execute(
-        "UPDATE charge SET state = $2, held_because = $3 WHERE session_id = $1", session_id, state, held_because
+        "UPDATE charge SET state = $2, held_because = $3, look_up_at = $4 WHERE session_id = $1",
+        session_id,
+        state,
+        held_because,
+        look_up_at,
     )
