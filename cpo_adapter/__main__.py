@@ -40,10 +40,17 @@ PLAIN = """\
 *  For development only. ADAPTER_OCPP_CERTIFICATE and ADAPTER_OCPP_KEY, or a     *
 *  proxy that ends TLS and ADAPTER_OCPP_TLS_IN_FRONT=true, put that right.       *
 **********************************************************************************"""
+HELD = """\
+{charger} connector {connector_id}, tag {id_tag!r}, started {started_at}, session {session_id}
+  {held_because}
+  {way_out}"""
+MOST_HELD = 1000
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 charger_cli = typer.Typer(no_args_is_help=True, help="The chargers that may connect.")
 cli.add_typer(charger_cli, name="charger")
+charge_cli = typer.Typer(no_args_is_help=True, help="What was charged.")
+cli.add_typer(charge_cli, name="charge")
 
 
 class Failed(Exception):
@@ -201,6 +208,23 @@ def charger_show(charger_id: str, as_json: AsJson = False) -> None:
     if charger is None:
         _fail(Failed(f"There is no charger {charger_id}; `cpo-adapter charger list` shows all."))
     _say(charger, "\n".join(f"{name}: {value}" for name, value in (charger or {}).items()), as_json)
+
+
+@charge_cli.command("held")
+def charge_held(
+    limit: Annotated[int, typer.Option(min=1, max=MOST_HELD, help="At most so many.")] = 100, as_json: AsJson = False
+) -> None:
+    """The charges that cannot be billed as they are, newest first: what is wrong with each, and the way out."""
+    charges = _with_adapter(lambda adapter: adapter.held.listed(limit))
+    if as_json:
+        _say({"charges": charges}, "", as_json)
+        return
+    for charge in charges:
+        _say({}, HELD.format_map(charge), as_json)
+    if not charges:
+        _say({}, "No charge is held.", as_json)
+    elif len(charges) == limit < MOST_HELD:
+        _say({}, f"There may be more: --limit {MOST_HELD} shows as many.", as_json)
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ from cpo_adapter.csms.remote import RemoteChargers
 from cpo_adapter.csms.socket import Listener, ListenerSettings
 from cpo_adapter.csms.tls import Tls
 from cpo_adapter.facts import StoredFacts
+from cpo_adapter.held import HeldCharges
+from cpo_adapter.lookups import TokenLookups
 from cpo_adapter.loops import Loop
 from cpo_adapter.party.authorize import Authorizer
 from cpo_adapter.party.commands import TIMEOUT_SECONDS, Commander, PlaceState
@@ -36,7 +38,7 @@ from cpo_adapter.party.push import Pusher
 from cpo_adapter.settings import Settings
 from cpo_adapter.settle import Pace, Settler
 from cpo_adapter.statuses import Statuses
-from cpo_adapter.storage import repository
+from cpo_adapter.storage import charger_repository, registration_repository
 from cpo_adapter.storage.engine import Database, DatabaseAway
 from cpo_adapter.transactions import Transactions
 from ocpi_modules.http.client import OcpiClient
@@ -45,6 +47,7 @@ from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.registry import MODULES
 from ocpi_modules.secrets import Keys, derive_key
 
+LOOKUP_SECONDS = 10
 CERTIFICATE_SECONDS = 60
 """How often the files are looked at: whoever renews certificates restarts nobody."""
 
@@ -58,6 +61,8 @@ class Adapter:
     database: Database
     client: OcpiClient
     book: ChargerBook
+    held: HeldCharges
+    lookups: TokenLookups
     transactions: Transactions
     statuses: Statuses
     status_changed: asyncio.Event
@@ -80,7 +85,7 @@ class Adapter:
         """What a restart must not lose: unfinished transactions and the last statuses. Raises DatabaseAway."""
         await self.transactions.load()
         async with self.database.connection() as connection:
-            rows = await repository.connector_statuses(connection)
+            rows = await charger_repository.connector_statuses(connection)
         for row in rows:
             fact = load(row["body"])
             assert isinstance(fact, StatusReported)
@@ -91,6 +96,7 @@ class Adapter:
         """Everything that runs beside the listeners, in one list: what, how often, and what wakes it."""
         return [
             Loop("settle", self.settler.settle_due, 0.5, self.transactions.changed),
+            Loop("look up tokens", self.lookups.look_up_due, LOOKUP_SECONDS),
             Loop("push", self.pusher.push_due, 0.5, self.pusher.due),
             Loop("commands", self.commander.post_due, 1, self.commander.due),
             Loop("publish", self.publish, 5, self.status_changed, rest=0.1),
@@ -119,6 +125,7 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
     registrar = Registrar(database, keys, link, site, settings.url, clock)
     authorizer = Authorizer(database, link, site, clock)
     transactions = Transactions(database)
+    lookups = TokenLookups(database, authorizer, transactions, clock)
     statuses = Statuses(site, clock())
     publisher = Publisher(database, site, clock)
     neighbours = Neighbours(database, link, publisher, clock)
@@ -145,8 +152,8 @@ async def create_adapter(settings: Settings, clock: Clock) -> Adapter:
     handler = AdapterHandler(database, party, settings.url, desk, tokens, commander, neighbours, clock)
     ocpi = OcpiEdge(_health(database), handler, MODULES, clock)
     return Adapter(
-        settings, clock, database, client, book, transactions, statuses, status_changed, publisher, settler, pusher, commander,
-        meeting, registrar, ocpp, ocpi, tls,
+        settings, clock, database, client, book, HeldCharges(database), lookups, transactions, statuses, status_changed,
+        publisher, settler, pusher, commander, meeting, registrar, ocpp, ocpi, tls,
     )  # fmt: skip
 
 
@@ -192,7 +199,7 @@ def _health(database: Database) -> FastAPI:
     async def readyz(response: Response) -> dict[str, str]:
         try:
             async with database.connection() as connection:
-                await repository.registration(connection)
+                await registration_repository.registration(connection)
         except DatabaseAway:
             response.status_code = 503
             return {"status": "the database is away"}

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from cpo_adapter.charging.events import Booted
-from cpo_adapter.storage import repository
-from cpo_adapter.storage.engine import Database
+from cpo_adapter.storage import charger_repository
+from cpo_adapter.storage.engine import Database, Row
 from ocpi_modules.message import Clock
 
 LEAST_PASSWORD = 16
@@ -32,7 +32,7 @@ class ChargerBook:
     async def knows(self, charger_id: str, password: str | None) -> str | None:
         """The stored spelling when the password is right; the work is the same for an unknown id. Raises DatabaseAway."""
         async with self._database.connection() as connection:
-            row = await repository.charger(connection, charger_id.casefold())
+            row = await charger_repository.charger(connection, charger_id.casefold())
         salt, expected = (row["password_salt"], row["password_mac"]) if row else (b"\0" * SALT_BYTES, b"")
         right = hmac.compare_digest(self._mac(salt, password or ""), expected)
         return row["charger_id"] if row and right and password else None
@@ -45,25 +45,25 @@ class ChargerBook:
             )
         salt = secrets.token_bytes(SALT_BYTES)
         async with self._database.connection() as connection:
-            await repository.put_charger(
+            await charger_repository.put_charger(
                 connection, charger_id.casefold(), charger_id, salt, self._mac(salt, password), self._clock()
             )
 
     async def listed(self) -> list[dict[str, Any]]:
         """Every charger with what it said of itself."""
         async with self._database.connection() as connection:
-            rows = await repository.chargers(connection)
+            rows = await charger_repository.chargers(connection)
         return [_shown(row) for row in rows]
 
     async def shown(self, charger_id: str) -> dict[str, Any] | None:
         async with self._database.connection() as connection:
-            row = await repository.charger(connection, charger_id.casefold())
+            row = await charger_repository.charger(connection, charger_id.casefold())
         return _shown(row) if row else None
 
     async def meter_serial_number(self, charger_id: str) -> str | None:
         """As the charger gave it at its last boot."""
         async with self._database.connection() as connection:
-            row = await repository.charger(connection, charger_id.casefold())
+            row = await charger_repository.charger(connection, charger_id.casefold())
         if row is None or row["boot"] is None:
             return None
         return msgspec.json.decode(row["boot"], type=Booted).meter_serial_number or None
@@ -72,7 +72,7 @@ class ChargerBook:
         return hmac.digest(self._key, salt + password.encode(), hashlib.sha256)
 
 
-def _shown(row: repository.Row) -> dict[str, Any]:
+def _shown(row: Row) -> dict[str, Any]:
     boot = msgspec.json.decode(row["boot"]) if row["boot"] else {}
     seen = row["last_seen"].isoformat() if row["last_seen"] else None
     names = ("vendor", "model", "serial_number", "firmware_version", "meter_serial_number")

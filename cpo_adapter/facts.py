@@ -25,9 +25,10 @@ from cpo_adapter.config import Site
 from cpo_adapter.numbers import permuted
 from cpo_adapter.party.authorize import REFUSED, Authorized, Authorizer, cdr_token
 from cpo_adapter.statuses import Statuses
-from cpo_adapter.storage import facts, repository
-from cpo_adapter.storage.engine import Database
-from cpo_adapter.transactions import Live, Transactions
+from cpo_adapter.storage import charge_repository, charger_repository, facts
+from cpo_adapter.storage.engine import Connection, Database
+from cpo_adapter.transactions import Transactions
+from cpo_adapter.unknown_numbers import UnknownNumbers
 from ocpi_modules.message import Clock
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,7 @@ class StoredFacts:
         self._number_key = number_key
         self._status_changed = status_changed
         self._clock = clock
+        self._unknown_numbers = UnknownNumbers(database, transactions)
 
     async def knows(self, charger_id: str, password: str | None) -> str | None:
         return await self._book.knows(charger_id, password)
@@ -77,7 +79,7 @@ class StoredFacts:
     async def booted(self, fact: Booted) -> None:
         async with self._database.connection() as connection:
             body = msgspec.json.encode(fact)
-            await repository.remember_boot(connection, fact.charger_id.casefold(), body, fact.received_at)
+            await charger_repository.remember_boot(connection, fact.charger_id.casefold(), body, fact.received_at)
 
     async def status_reported(self, fact: StatusReported) -> None:
         charger_key = fact.charger_id.casefold()
@@ -87,7 +89,7 @@ class StoredFacts:
         if self._statuses.report(fact):
             async with self._database.connection() as connection:
                 body = dump(fact)
-                await repository.put_connector_status(connection, charger_key, fact.connector_id, body)
+                await charger_repository.put_connector_status(connection, charger_key, fact.connector_id, body)
             self._status_changed()
 
     async def token_asked(self, charger_id: str, id_tag: str) -> TokenAnswer:
@@ -97,7 +99,9 @@ class StoredFacts:
         """Sent twice it gets the same answer (R18); another one on an open connector is true as well (R19)."""
         async with self._database.connection() as connection:
             key = await _start_key(connection, fact)
-            known = await repository.charge_by_start(connection, key)
+            known = await charge_repository.charge_by_start(connection, key)
+            if known is not None and known["answer_undelivered"]:
+                await charge_repository.set_answer_undelivered(connection, key, False)
         if known is not None:
             await self._transactions.find(fact.charger_id.casefold(), known["transaction_id"])
             return facts.read_answer(known["answer"])
@@ -108,7 +112,7 @@ class StoredFacts:
             log.error("connector_without_place", charger_id=fact.charger_id, connector_id=fact.connector_id)
             decided = replace(decided, answer=REFUSED.answer)
         async with self._database.connection() as connection:
-            number = permuted(self._number_key, await repository.next_transaction_number(connection))
+            number = permuted(self._number_key, await charge_repository.next_transaction_number(connection))
         answer = StartAnswer(number, decided.answer)
         opening = await self._opening(fact, number, decided, live=live)
         return await self._transactions.begin(opening, fact, key, answer, self._clock())
@@ -120,39 +124,31 @@ class StoredFacts:
             live = self._transactions.open_on(charger_key, fact.connector_id)
         else:
             live = await self._transactions.find(charger_key, fact.transaction_id)
+            if live is None and (found := await self._unknown_numbers.sampled_for(fact)) is not None:
+                live, fact = found
         if live is not None:
             await self._transactions.add(live, fact)
+
+    async def start_unheard(self, fact: Started) -> None:
+        """Noted, so that a stop under another number finds its transaction, also after a restart (R20)."""
+        async with self._database.connection() as connection:
+            key = await _start_key(connection, fact)
+            row = await charge_repository.set_answer_undelivered(connection, key, True)
+        if row is not None:
+            log.warning("start_unheard", charger_id=fact.charger_id, session_id=str(row["session_id"]))
+            await self._transactions.find(fact.charger_id.casefold(), row["transaction_id"])
 
     async def stopped(self, fact: Stopped) -> TokenAnswer | None:
         """Always taken: it is a report (R20, R21, R34)."""
         charger_key = fact.charger_id.casefold()
         live = await self._transactions.find(charger_key, fact.transaction_id)
         if live is None:
-            live = await self._finished_or_matched(charger_key, fact)
+            live = await self._unknown_numbers.ended_by(fact)
             if live is None:
                 return None
             assert live.transaction.opening.transaction_id is not None
             fact = replace(fact, transaction_id=live.transaction.opening.transaction_id)
         await self._transactions.add(live, fact, ends=True)
-        return None
-
-    async def _finished_or_matched(self, charger_key: str, fact: Stopped) -> Live | None:
-        async with self._database.connection() as connection:
-            row = await repository.charge_by_number(connection, charger_key, fact.transaction_id)
-            placed = row is None and await _was_placed(connection, charger_key, fact)
-        if row is not None:
-            await self._transactions.add_late(row["session_id"], fact)
-            return None
-        if placed:
-            return None
-        candidates = [live for live in self._transactions.open_at(charger_key) if _may_end(live, fact)]
-        if len(candidates) == 1:
-            return candidates[0]
-        async with self._database.connection() as connection:
-            await repository.insert_unmatched_fact(
-                connection, facts.fact_key(fact), charger_key, dump(fact), fact.received_at
-            )
-        log.warning("stop_unmatched", charger_id=fact.charger_id, transaction_id=fact.transaction_id)
         return None
 
     async def _opening(self, fact: Started, number: int, decided: Authorized, *, live: bool) -> Opening:
@@ -181,28 +177,9 @@ class StoredFacts:
         )
 
 
-async def _was_placed(connection: repository.Connection, charger_key: str, stop: Stopped) -> bool:
-    """Whether this stop without a number of ours ended one of the charger's transactions before: it is sent again (R21)."""
-    numbers = await repository.newest_numbers(connection, charger_key)
-    keys = [facts.fact_key(replace(stop, transaction_id=number)) for number in numbers]
-    return await repository.has_fact(connection, charger_key, keys)
-
-
-async def _start_key(connection: repository.Connection, fact: Started) -> str:
+async def _start_key(connection: Connection, fact: Started) -> str:
     """What tells this start from others, also of a charger whose clock stands still (R18, R23)."""
     if repaired(fact).raw_at is None:
         return facts.start_key(fact)
-    finished = await repository.count_finished(connection, fact.charger_id.casefold(), fact.connector_id)
+    finished = await charge_repository.count_finished(connection, fact.charger_id.casefold(), fact.connector_id)
     return facts.start_key(fact, finished)
-
-
-def _may_end(live: Live, stop: Stopped) -> bool:
-    """R20 (a): the same tag, begun before, with a meter that can have reached the stop."""
-    started = live.transaction.started
-    if started is None or stop.id_tag is None:
-        return False
-    return (
-        started.id_tag.casefold() == stop.id_tag.casefold()
-        and started.at <= stop.at
-        and started.meter_start <= stop.meter_stop
-    )

@@ -6,14 +6,15 @@ from typing import Any
 
 import structlog
 
-from cpo_adapter.charging.cdr import CdrHeld, is_worth_a_cdr, ready_for_cdr, to_cdr
+from cpo_adapter.charging.cdr import CdrHeld, TokenUnknown, is_worth_a_cdr, ready_for_cdr, to_cdr
 from cpo_adapter.charging.clock import set_right
 from cpo_adapter.charging.events import Orphaned
 from cpo_adapter.charging.session import session_changes, to_session
 from cpo_adapter.charging.transaction import Transaction
+from cpo_adapter.lookups import FIRST_PAUSE
+from cpo_adapter.storage import charge_repository
 from cpo_adapter.storage import outbox_repository as outbox
-from cpo_adapter.storage import repository
-from cpo_adapter.storage.engine import Database
+from cpo_adapter.storage.engine import Connection, Database
 from cpo_adapter.transactions import DONE, HELD, OPEN, Live, Transactions
 from ocpi_modules import json
 from ocpi_modules.message import Clock, PartyId
@@ -90,27 +91,28 @@ class Settler:
         try:
             cdr = to_cdr(set_right(live.transaction), key, self._party, now)
         except CdrHeld as held:
-            await self._hold(live, held.reason)
+            looked_up = isinstance(held, TokenUnknown) and _has_tag(live.transaction)
+            await self._hold(live, held.reason, now + FIRST_PAUSE if looked_up else None)
             return
         async with self._database.transaction() as connection:
             if is_worth_a_cdr(cdr) and await outbox.insert_cdr(
                 connection, live.session_id, cdr["id"], json.encode(cdr), now
             ):
                 await self._keep(connection, "cdrs", key, cdr, now, urgent=True)
-            await repository.set_charge_state(connection, live.session_id, DONE)
+            await charge_repository.set_charge_state(connection, live.session_id, DONE)
         self._transactions.drop(live)
         log.info("session_settled", session_id=key, kwh=str(cdr["total_energy"]))
         self._told()
 
-    async def _hold(self, live: Live, reason: str) -> None:
+    async def _hold(self, live: Live, reason: str, look_up_at: datetime | None = None) -> None:
         """No CDR is better than a wrong one: a person decides."""
         log.warning("cdr_held", session_id=str(live.session_id), reason=reason)
         async with self._database.connection() as connection:
-            await repository.set_charge_state(connection, live.session_id, HELD, reason)
+            await charge_repository.set_charge_state(connection, live.session_id, HELD, reason, look_up_at)
         self._transactions.drop(live)
 
     async def _keep(
-        self, connection: repository.Connection, module: str, key: str, document: Any, now: datetime, urgent: bool
+        self, connection: Connection, module: str, key: str, document: Any, now: datetime, urgent: bool
     ) -> None:
         token = document["cdr_token"]
         receiver = str(PartyId.of(token["country_code"], token["party_id"]))
@@ -135,3 +137,7 @@ class Settler:
         if last is None or last.status != "Available" or last.received_at > long_ago:
             return None
         return last.at or last.received_at
+
+
+def _has_tag(transaction: Transaction) -> bool:
+    return transaction.started is not None and bool(transaction.started.id_tag.strip())

@@ -11,8 +11,8 @@ import structlog
 from cpo_adapter.charging.events import StartAnswer, Started
 from cpo_adapter.charging.stored import dump, dump_opening, load, load_opening
 from cpo_adapter.charging.transaction import Fact, Opening, Transaction, apply
-from cpo_adapter.storage import facts, repository
-from cpo_adapter.storage.engine import Database
+from cpo_adapter.storage import charge_repository, fact_repository, facts
+from cpo_adapter.storage.engine import Database, Row
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Transactions:
     async def load(self) -> None:
         """Read what is unfinished and apply its facts again. Raises DatabaseAway."""
         async with self._database.connection() as connection:
-            rows = await repository.unfinished_charges(connection)
+            rows = await charge_repository.unfinished_charges(connection)
         for row in rows:
             await self._recall(row)
         self.changed.set()
@@ -80,10 +80,10 @@ class Transactions:
         if live is not None:
             return live
         async with self._database.connection() as connection:
-            row = await repository.charge_by_number(connection, charger_key, number)
+            row = await charge_repository.charge_by_number(connection, charger_key, number)
         return await self._recall(row) if row is not None and row["state"] in (OPEN, STOPPED) else None
 
-    async def _recall(self, row: repository.Row) -> Live:
+    async def _recall(self, row: Row) -> Live:
         transaction = await self._replayed(row["session_id"], load_opening(row["opening"]))
         if known := self.by_number(row["charger_key"], row["transaction_id"]):
             return known
@@ -96,7 +96,7 @@ class Transactions:
 
     async def _replayed(self, session_id: UUID, opening: Opening) -> Transaction:
         async with self._database.connection() as connection:
-            bodies = await repository.facts(connection, session_id)
+            bodies = await fact_repository.facts(connection, session_id)
         transaction = Transaction(opening)
         for body in bodies:
             transaction = apply(transaction, load(body))
@@ -109,7 +109,7 @@ class Transactions:
         state = REFUSED if opening.refused else OPEN
         session_id = UUID(opening.session_id)
         async with self._database.transaction() as connection:
-            is_new = await repository.insert_charge(
+            is_new = await charge_repository.insert_charge(
                 connection,
                 session_id=session_id,
                 charger_key=charger_key,
@@ -122,9 +122,11 @@ class Transactions:
                 at=now,
             )
             if is_new:
-                await repository.insert_fact(connection, session_id, facts.fact_key(fact), dump(fact), fact.received_at)
+                await fact_repository.insert_fact(
+                    connection, session_id, facts.fact_key(fact), dump(fact), fact.received_at
+                )
             else:
-                row = await repository.charge_by_start(connection, key)
+                row = await charge_repository.charge_by_start(connection, key)
         if not is_new:
             assert row is not None
             await self.find(charger_key, row["transaction_id"])
@@ -143,11 +145,11 @@ class Transactions:
         """
         async with live.one_at_a_time:
             async with self._database.transaction() as connection:
-                is_new = await repository.insert_fact(
+                is_new = await fact_repository.insert_fact(
                     connection, live.session_id, facts.fact_key(fact), dump(fact), fact.received_at
                 )
                 if ends and live.state == OPEN:
-                    await repository.set_charge_state(connection, live.session_id, STOPPED)
+                    await charge_repository.set_charge_state(connection, live.session_id, STOPPED)
             if is_new:
                 live.transaction = apply(live.transaction, fact)
             else:
@@ -161,7 +163,7 @@ class Transactions:
     async def add_late(self, session_id: UUID, fact: Fact) -> None:
         """A fact of a finished transaction: kept, without effect (R21). Raises DatabaseAway."""
         async with self._database.connection() as connection:
-            is_new = await repository.insert_fact(
+            is_new = await fact_repository.insert_fact(
                 connection, session_id, facts.fact_key(fact), dump(fact), fact.received_at
             )
         if is_new:

@@ -27,6 +27,10 @@ class CdrHeld(Exception):
         self.reason = reason
 
 
+class TokenUnknown(CdrHeld):
+    """Nobody known here gave the driver the token; who did may be known later (R32)."""
+
+
 def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: datetime) -> dict[str, Any]:
     """The complete CDR, numbers as Decimal. Raises CdrHeld whenever its content would be a guess."""
     opening, energy, end = transaction.opening, measure(transaction), transaction.end
@@ -38,7 +42,7 @@ def to_cdr(transaction: Transaction, cdr_id: str, party: PartyId, last_updated: 
     if held := sorted(flags & HOLDING):
         raise CdrHeld(f"Held for an operator: {'; '.join(held)}.")
     if not opening.is_somebodys:
-        raise CdrHeld("It began while the charger was offline, with a token that nobody here knows.")
+        raise TokenUnknown("It began while the charger was offline, with a token that nobody here knows.")
     if opening.too_late and transaction.stopped is not None and transaction.stopped.reason == DEAUTHORIZED:
         raise CdrHeld("It ended because its token was refused; what it had charged before cannot be told for certain.")
     if not opening.tariffs:

@@ -84,13 +84,15 @@ class Started:
 
 @dataclass(frozen=True)
 class Sampled:
-    """MeterValues; `transaction_id` is the charger's number, None when it sent none (R42)."""
+    """MeterValues; `transaction_id` is the charger's number, None when it sent none (R42) or one that it made up itself, which
+    is `invented_id`: it never heard ours (R20)."""
 
     charger_id: str
     connector_id: int
     transaction_id: int | None
     samples: tuple[Sample, ...]
     received_at: datetime
+    invented_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,9 @@ class Facts(Protocol):
     async def token_asked(self, charger_id: str, id_tag: str) -> TokenAnswer: ...
 
     async def started(self, fact: Started) -> StartAnswer: ...
+
+    async def start_unheard(self, fact: Started) -> None:
+        """The charger did not get the answer to this start: its socket was gone, or it was told an error instead (R20)."""
 
     async def sampled(self, fact: Sampled) -> None: ...
 

@@ -65,8 +65,8 @@ class Opening:
 
 @dataclass(frozen=True)
 class Transaction:
-    """An Opening and the facts reduced so far. `information` are samples that came without a transaction id: they never
-    decide the final energy (R42)."""
+    """An Opening and the facts reduced so far. `information` are samples that came without a transaction id of ours: they never
+    decide the final energy (R42). `numbers_used` are the transaction ids its charger gave its samples, ours or invented."""
 
     opening: Opening
     started: Started | None = None
@@ -75,6 +75,7 @@ class Transaction:
     information: tuple[Sample, ...] = ()
     statuses: tuple[StatusReported, ...] = ()
     orphaned: Orphaned | None = None
+    numbers_used: frozenset[int] = frozenset()
 
     @property
     def stopped(self) -> Stopped | None:
@@ -241,9 +242,12 @@ def _with_samples(transaction: Transaction, fact: Sampled) -> Transaction:
         for sample in fact.samples
         if sample.measurand.startswith(KEPT) or sample.format == "SignedData"
     ]
+    named = [number for number in (fact.transaction_id, fact.invented_id) if number is not None]
+    used = transaction.numbers_used.union(named)
     if fact.transaction_id is None:
-        return replace(transaction, information=_united(transaction.information, kept, MOST_SAMPLES))
-    return replace(transaction, samples=_united(transaction.samples, kept, MOST_SAMPLES))
+        information = _united(transaction.information, kept, MOST_SAMPLES)
+        return replace(transaction, information=information, numbers_used=used)
+    return replace(transaction, samples=_united(transaction.samples, kept, MOST_SAMPLES), numbers_used=used)
 
 
 def _united(known: tuple[Ordered, ...], more: Iterable[Ordered], most: int) -> tuple[Ordered, ...]:

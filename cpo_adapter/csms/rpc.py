@@ -79,17 +79,23 @@ class Limits:
 
 
 Answer = Callable[[Call], Awaitable[dict[str, Any]]]
+Unheard = Callable[[Call], Awaitable[None]]
 
 
 class Rpc:
-    """The conversation on one socket. `answer` turns a CALL into the payload of its CALLRESULT, or raises NotAnswerable."""
+    """The conversation on one socket. `answer` turns a CALL into the payload of its CALLRESULT, or raises NotAnswerable;
+    `unheard` is told of each CALL whose CALLRESULT certainly did not reach the charger, before another socket is served (R20)."""
 
-    def __init__(self, charger_id: str, socket: Socket, answer: Answer, limits: Limits | None = None) -> None:
+    def __init__(
+        self, charger_id: str, socket: Socket, answer: Answer, unheard: Unheard, limits: Limits | None = None
+    ) -> None:
         self.charger_id = charger_id
         self.generation = 0
         self.finished = asyncio.Event()
         self._socket = socket
         self._answer = answer
+        self._unheard = unheard
+        self._in_hand: Call | None = None
         self._limits = limits or Limits()
         self._pace = Pace(self._limits.messages_per_second, self._limits.burst, asyncio.get_running_loop().time)
         self._queue: asyncio.Queue[Call | Unreadable] = asyncio.Queue(self._limits.queued_calls)
@@ -201,31 +207,52 @@ class Rpc:
         while True:
             call = await self._queue.get()
             await self._pace.keep()
-            await self._send(await self._reply(call))
+            self._in_hand = call if isinstance(call, Call) else None
+            frame, is_result = await self._reply(call)
+            if await self._send(frame) and is_result:
+                self._in_hand = None
+            await self._tell_unheard()
             self._ready.set()
             self._queue.task_done()
 
-    async def _reply(self, call: Call | Unreadable) -> bytes:
+    async def _reply(self, call: Call | Unreadable) -> tuple[bytes, bool]:
+        """The frame to send, and whether it is a CALLRESULT."""
         id = call.id if call.id is not None else ""
         if isinstance(call, Unreadable):
             log.warning("call_unreadable", charger_id=self.charger_id, reason=call.reason)
-            return write_failure(id, "FormationViolation", f"This could not be read: {call.reason}.")
+            return write_failure(id, "FormationViolation", f"This could not be read: {call.reason}."), False
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
-                return write_result(id, await self._answer(call))
+                return write_result(id, await self._answer(call)), True
         except NotAnswerable as refusal:
             log.warning("call_refused", charger_id=self.charger_id, action=call.action[:50], code=refusal.code)
-            return write_failure(id, refusal.code, str(refusal))
+            return write_failure(id, refusal.code, str(refusal)), False
         except Exception:
             log.exception("call_failed", charger_id=self.charger_id, action=call.action[:50])
-            return write_failure(id, "InternalError", "This could not be stored; please send it again.")
+            return write_failure(id, "InternalError", "This could not be stored; please send it again."), False
 
-    async def _send(self, frame: bytes) -> None:
+    async def _send(self, frame: bytes) -> bool:
+        """False when it certainly did not arrive; what the charger did not take in time may still arrive."""
         try:
             async with asyncio.timeout(self._limits.send_seconds):
                 await self._socket.send(frame, text=True)
-        except (ConnectionClosed, TimeoutError):
+        except TimeoutError:
+            log.info("answer_not_taken", charger_id=self.charger_id)
+        except ConnectionClosed:
             log.info("answer_undelivered", charger_id=self.charger_id)
+            return False
+        return True
+
+    async def _tell_unheard(self) -> None:
+        """Tell of the call in hand, if there is one, that the charger has no result of it."""
+        if self._in_hand is None:
+            return
+        try:
+            async with asyncio.timeout(self._limits.drain_seconds):
+                await self._unheard(self._in_hand)
+        except Exception:
+            log.exception("unheard_not_stored", charger_id=self.charger_id, action=self._in_hand.action[:50])
+        self._in_hand = None
 
     async def _drain(self, worker: asyncio.Task[None]) -> None:
         """What was read is worked off before the socket is forgotten; the charger repeats what is left."""
@@ -236,3 +263,5 @@ class Rpc:
             log.warning("calls_left", charger_id=self.charger_id, count=self._queue.qsize())
         finally:
             worker.cancel()
+        await asyncio.wait([worker], timeout=self._limits.drain_seconds)
+        await self._tell_unheard()

@@ -198,7 +198,9 @@ class Listener:
     async def _converse(self, socket: ServerConnection) -> None:
         assert isinstance(socket, Connection)
         charger_id = socket.charger_id
-        rpc = socket.rpc = Rpc(charger_id, socket, self._answering(charger_id), self.settings.limits)
+        rpc = socket.rpc = Rpc(
+            charger_id, socket, self._answering(charger_id), self._unhearing(charger_id), self.settings.limits
+        )
         previous = self.registry.register(rpc)
         self._connections.add(socket)
         try:
@@ -211,6 +213,9 @@ class Listener:
 
     def _answering(self, charger_id: str) -> Callable[[Call], Awaitable[dict[str, Any]]]:
         return lambda call: self._ocpp16.answer(charger_id, call)
+
+    def _unhearing(self, charger_id: str) -> Callable[[Call], Awaitable[None]]:
+        return lambda call: self._ocpp16.unheard(charger_id, call)
 
     async def _tell(self, fact: Callable[[str, datetime], Awaitable[None]], charger_id: str) -> None:
         """Presence is told, not asked: when it cannot be stored the charger is served all the same."""

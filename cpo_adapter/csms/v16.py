@@ -5,6 +5,7 @@ Lenient in: what breaks the schema is logged and read as far as it can be. Stric
 
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,6 +61,12 @@ class Ocpp16:
             raise NotAnswerable("NotImplemented", f"{call.action[:50]} is no action of OCPP 1.6.")
         self._flag(charger_id, call)
         return await answer(charger_id, call.payload)
+
+    async def unheard(self, charger_id: str, call: Call) -> None:
+        """The charger did not get the answer to this CALL. It matters where the answer alone tells it a number (R20)."""
+        if call.action == "StartTransaction":
+            with suppress(NotAnswerable):
+                await self._facts.start_unheard(facts16.started(charger_id, call.payload, self._clock()))
 
     def _flag(self, charger_id: str, call: Call) -> None:
         found = findings(call.action, call.payload)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,8 +13,8 @@ import structlog
 from cpo_adapter.charging.events import Decision, TokenAnswer
 from cpo_adapter.config import Site
 from cpo_adapter.party.link import HubLink, NotReached
-from cpo_adapter.storage import repository
-from cpo_adapter.storage.engine import Database
+from cpo_adapter.storage import token_repository
+from cpo_adapter.storage.engine import Database, Row
 from ocpi_modules import envelope, json
 from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
@@ -74,14 +75,22 @@ class Authorizer:
         """
         now = self._clock()
         async with self._database.connection() as connection:
-            expected = await repository.expected_start(connection, charger_key, id_tag.casefold(), now - LATE)
-            rows = await repository.tokens_by_uid(connection, id_tag.casefold())
+            expected = await token_repository.expected_start(connection, charger_key, id_tag.casefold(), now - LATE)
+            rows = await token_repository.tokens_by_uid(connection, id_tag.casefold())
         if expected is not None and (expected["expires_at"] > now or not rows):
             return _expected(expected)
-        tokens = sorted((json.decode(row["document"]) for row in rows), key=_preference)
+        tokens = _preferred(rows)
         if not tokens:
             return REFUSED
         return await self._by_whitelist(charger_key, id_tag, tokens[0], live)
+
+    async def owner(self, id_tag: str) -> dict[str, Any] | None:
+        """The kept Token of this uid, for what was charged before; None where nobody or more than one party has it: nobody is
+        billed by a guess. An expected start says nothing of the past. Raises DatabaseAway."""
+        async with self._database.connection() as connection:
+            rows = await token_repository.tokens_by_uid(connection, id_tag.casefold())
+        parties = {(row["country_code"], row["party_id"]) for row in rows}
+        return _preferred(rows)[0] if len(parties) == 1 else None
 
     async def _by_whitelist(self, charger_key: str, id_tag: str, token: dict[str, Any], live: bool) -> Authorized:
         known = Authorized(_answer(token, Decision.Accepted if token["valid"] else Decision.Blocked), token)
@@ -117,7 +126,7 @@ class Authorizer:
     ) -> None:
         """A start of this tag is allowed for 180 s from now (R53)."""
         async with self._database.connection() as connection:
-            await repository.expect_start(
+            await token_repository.expect_start(
                 connection,
                 charger_key=charger_key,
                 id_tag_key=id_tag.casefold(),
@@ -139,6 +148,10 @@ class Authorizer:
         return self._clock() if token["whitelist"] == "NEVER" else None
 
 
+def _preferred(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return sorted((json.decode(row["document"]) for row in rows), key=_preference)
+
+
 def _preference(token: dict[str, Any]) -> tuple[bool, bool]:
     return not token["valid"], token["type"] != "RFID"
 
@@ -147,6 +160,6 @@ def _answer(token: dict[str, Any], decision: Decision, expires_at: Any = None) -
     return TokenAnswer(decision, token.get("group_id"), expires_at)
 
 
-def _expected(row: repository.Row) -> Authorized:
+def _expected(row: Row) -> Authorized:
     token = json.decode(row["token"])
     return Authorized(_answer(token, Decision.Accepted), token, row["auth_method"], row["authorization_reference"])

@@ -16,9 +16,9 @@ from cpo_adapter.charging.events import Chargers, RemoteAnswer
 from cpo_adapter.config import Place, Site
 from cpo_adapter.party.authorize import Authorizer, id_tag_of
 from cpo_adapter.party.link import HubLink, NotReached
+from cpo_adapter.storage import charge_repository
 from cpo_adapter.storage import outbox_repository as outbox
-from cpo_adapter.storage import repository
-from cpo_adapter.storage.engine import Database, DatabaseAway
+from cpo_adapter.storage.engine import Database, DatabaseAway, Row
 from ocpi_modules import json
 from ocpi_modules.commands.enums import CommandResponseType, CommandResultType, CommandType
 from ocpi_modules.commands.schemas import StartSession, StopSession, UnlockConnector
@@ -156,13 +156,13 @@ class Commander:
     def _spelling(self, charger_key: str) -> str:
         return next((p.charger_id for p in self._site.places if p.charger_key == charger_key), charger_key)
 
-    async def _charge(self, session_id: str, sender: PartyId | None) -> repository.Row | None:
+    async def _charge(self, session_id: str, sender: PartyId | None) -> Row | None:
         try:
             id = UUID(session_id)
         except ValueError:
             return None
         async with self._database.connection() as connection:
-            charge = await repository.charge(connection, id)
+            charge = await charge_repository.charge(connection, id)
         if charge is None:
             return None
         token = json.decode(charge["opening"])["cdr_token"]
@@ -223,7 +223,7 @@ class Commander:
         posting: list[Coroutine[Any, Any, None]] = [self._post(row) for row in rows]
         await asyncio.gather(*posting)
 
-    async def _post(self, row: repository.Row) -> None:
+    async def _post(self, row: Row) -> None:
         result = row["result"] or str(CommandResultType.TIMEOUT)
         asker = PartyId.read(row["receiver"]) if row["receiver"] else None
         delivered, reason = False, ""

@@ -7,7 +7,7 @@ import structlog
 
 from cpo_adapter.party.join import TOKEN_PREFIX, Registrar
 from cpo_adapter.party.link import HubLink
-from cpo_adapter.storage import repository
+from cpo_adapter.storage import registration_repository
 from cpo_adapter.storage.engine import Database
 from ocpi_modules import secrets
 from ocpi_modules.credentials.schemas import Credentials
@@ -37,12 +37,12 @@ class CredentialsDesk:
         shown = [(token, self._registrar.mac(token)) for token in tokens_in(request.authorization)]
         if shown:
             async with self._database.connection() as connection:
-                row = await repository.registration(connection)
+                row = await registration_repository.registration(connection)
                 alive = list(row["token_macs"]) if row else []
                 for token, mac in shown:
                     if any(hmac.compare_digest(mac, known) for known in alive):
                         if len(alive) > 1 and hmac.compare_digest(mac, alive[-1]):
-                            await repository.keep_only_token(connection, mac)
+                            await registration_repository.keep_only_token(connection, mac)
                         return token
         raise NotAuthenticated("The token in the Authorization header is not known here.")
 
@@ -56,7 +56,7 @@ class CredentialsDesk:
                 return success(await self._renew(read(Credentials, request.document), token), now=self._clock())
             case Method.DELETE if joined:
                 async with self._database.connection() as connection:
-                    await repository.leave(connection, self._clock())
+                    await registration_repository.leave(connection, self._clock())
                 self._link.forget()
                 log.warning("unregistered_by_hub")
                 return success(now=self._clock())
@@ -66,7 +66,7 @@ class CredentialsDesk:
         """The hub has a new token for us and gets a new one of ours; the one it used lives until that is used."""
         fresh = secrets.new_token(TOKEN_PREFIX)
         async with self._database.connection() as connection:
-            await repository.renew_registration(
+            await registration_repository.renew_registration(
                 connection,
                 self._registrar.seal(theirs.token),
                 theirs.url,

@@ -10,8 +10,8 @@ from cpo_adapter.party.commands import Commander
 from cpo_adapter.party.credentials import CredentialsDesk
 from cpo_adapter.party.kept_tokens import KeptTokens
 from cpo_adapter.party.neighbours import Neighbours
+from cpo_adapter.storage import client_info_repository
 from cpo_adapter.storage import outbox_repository as outbox
-from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database, DatabaseAway
 from ocpi_modules import headers, json, paging
 from ocpi_modules.envelope import success, success_with_bytes
@@ -119,7 +119,7 @@ class AdapterHandler:
     async def _one_client_info(self, request: OcpiRequest) -> OcpiResponse:
         party = PartyId.of(request.variables["country_code"], request.variables["party_id"])
         async with self._database.connection() as connection:
-            rows = await repository.client_infos(connection)
+            rows = await client_info_repository.client_infos(connection)
         for row in rows:
             if (row["country_code"], row["party_id"]) == party:
                 names = ("country_code", "party_id", "role", "status")

@@ -4,7 +4,7 @@ from typing import Any
 
 from cpo_adapter.config import Site
 from cpo_adapter.party.link import PURPOSE, SEALED_FOR, HubLink
-from cpo_adapter.storage import repository
+from cpo_adapter.storage import registration_repository
 from cpo_adapter.storage.engine import Database
 from ocpi_modules import json, secrets
 from ocpi_modules.http import handshake
@@ -38,7 +38,7 @@ class Registrar:
         platform = await handshake.details(self._link.client, hub_versions_url, token_a)
         token_b = secrets.new_token(TOKEN_PREFIX)
         async with self._database.connection() as connection:
-            await repository.put_registration(
+            await registration_repository.put_registration(
                 connection,
                 state="JOINING",
                 versions_url=hub_versions_url,
@@ -64,7 +64,7 @@ class Registrar:
         platform = await handshake.details(self._link.client, joined.versions_url, joined.token, base64=joined.base64)
         token_b = secrets.new_token(TOKEN_PREFIX)
         async with self._database.connection() as connection:
-            await repository.add_token(connection, self.mac(token_b))
+            await registration_repository.add_token(connection, self.mac(token_b))
         theirs = await handshake.put_credentials(self._link.client, platform, joined.token, self.credentials(token_b))
         await self._complete(platform, theirs, token_b)
         self._link.forget()
@@ -93,7 +93,7 @@ class Registrar:
         fresh = await handshake.details(self._link.client, _text(theirs, "url"), token_c, base64=platform.base64)
         endpoints = [{"identifier": name, "role": role, "url": url} for (name, role), url in fresh.endpoints.items()]
         async with self._database.connection() as connection:
-            await repository.complete_registration(
+            await registration_repository.complete_registration(
                 connection,
                 sealed_token=self.seal(token_c),
                 token_macs=[self.mac(token_b)],

@@ -3,8 +3,8 @@
 from typing import Any
 
 from cpo_adapter.party.link import HubLink
-from cpo_adapter.storage import repository
-from cpo_adapter.storage.engine import Database
+from cpo_adapter.storage import token_repository
+from cpo_adapter.storage.engine import Database, Row
 from ocpi_modules import json
 from ocpi_modules.envelope import success, success_with_bytes
 from ocpi_modules.message import Clock, OcpiRequest, OcpiResponse, PartyId
@@ -30,7 +30,7 @@ class KeptTokens:
         owner = PartyId.of(request.variables["country_code"], request.variables["party_id"])
         uid, type_ = request.variables["token_uid"], request.params.get("type", str(TokenType.RFID)).upper()
         async with self._database.connection() as connection:
-            row = await repository.token(connection, *owner, uid.casefold(), type_)
+            row = await token_repository.token(connection, *owner, uid.casefold(), type_)
         if request.method is Method.GET:
             if row is None:
                 raise UnknownToken(f"There is no token {uid} of type {type_} here.", http_status=404)
@@ -57,11 +57,11 @@ class KeptTokens:
         if named != (owner, uid.casefold(), type_):
             raise InvalidParameters("country_code, party_id, uid and type of the body must be those of the URL.")
         async with self._database.connection() as connection:
-            await repository.put_token(connection, *owner, uid.casefold(), type_, body, token.last_updated)
+            await token_repository.put_token(connection, *owner, uid.casefold(), type_, body, token.last_updated)
         return success(now=self._clock(), http_status=201 if is_new else 200)
 
 
-def _merged(request: OcpiRequest, row: repository.Row) -> Any:
+def _merged(request: OcpiRequest, row: Row) -> Any:
     changes = request.document
     if not isinstance(changes, dict) or not isinstance(changes.get("last_updated"), str):
         raise InvalidParameters("last_updated is required but missing.")

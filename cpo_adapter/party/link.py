@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from cpo_adapter.storage import repository
+from cpo_adapter.storage import registration_repository
 from cpo_adapter.storage.engine import Database
 from ocpi_modules import envelope, json, secrets
 from ocpi_modules.http.client import OcpiClient, OutgoingRequest, join_url, ocpi_headers
@@ -70,7 +70,7 @@ class HubLink:
         """The registration, or None before it and after leaving. Raises DatabaseAway."""
         if self._joined is None:
             async with self._database.connection() as connection:
-                row = await repository.registration(connection)
+                row = await registration_repository.registration(connection)
             if row is None or row["state"] != "JOINED":
                 return None
             self._joined = Joined(

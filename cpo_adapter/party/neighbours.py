@@ -6,8 +6,8 @@ import structlog
 
 from cpo_adapter.party.link import HubLink, NotReached
 from cpo_adapter.party.publish import Publisher
+from cpo_adapter.storage import client_info_repository
 from cpo_adapter.storage import outbox_repository as outbox
-from cpo_adapter.storage import repository
 from cpo_adapter.storage.engine import Database
 from ocpi_modules.headers import TOTAL_COUNT
 from ocpi_modules.hubclientinfo.schemas import ClientInfo
@@ -67,8 +67,10 @@ class Neighbours:
         if party == self._link.party:
             return
         async with self._database.transaction() as connection:
-            known = await repository.client_info(connection, *party, str(info.role))
-            await repository.put_client_info(connection, *party, str(info.role), str(info.status), info.last_updated)
+            known = await client_info_repository.client_info(connection, *party, str(info.role))
+            await client_info_repository.put_client_info(
+                connection, *party, str(info.role), str(info.status), info.last_updated
+            )
             if known is None or info.status != "CONNECTED" or known["status"] == "CONNECTED":
                 return
             if known["status"] == "OFFLINE":

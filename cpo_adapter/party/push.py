@@ -19,8 +19,7 @@ from cpo_adapter.charging.session import Replace, session_changes
 from cpo_adapter.party.link import HubLink, NotReached, Reply
 from cpo_adapter.party.location_changes import location_changes
 from cpo_adapter.storage import outbox_repository as outbox
-from cpo_adapter.storage.engine import Database, DatabaseAway
-from cpo_adapter.storage.repository import Row
+from cpo_adapter.storage.engine import Database, DatabaseAway, Row
 from ocpi_modules import json
 from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from cpo_adapter.storage.repository import Connection, Row
+from cpo_adapter.storage.engine import Connection, Row
 
 # documents we own: locations, tariffs, sessions, cdrs
 

@@ -94,7 +94,11 @@ class ExpectedStart(Table, table=True):
 
 
 class Charge(Table, table=True):
-    """A transaction: OPEN, STOPPED, then DONE, HELD (with the reason) or, for a refused token, REFUSED."""
+    """A transaction: OPEN, STOPPED, then DONE, HELD (with the reason) or, for a refused token, REFUSED.
+
+    `answer_undelivered`: the answer to its start is known not to have reached the charger, which lacks the number (R20).
+    `look_up_at`: when the unknown token of a held one is looked up again (R32).
+    """
 
     __tablename__ = "charge"
 
@@ -107,6 +111,9 @@ class Charge(Table, table=True):
     opening: bytes = _bytes()
     answer: bytes = _bytes()
     held_because: str | None
+    answer_undelivered: bool
+    look_up_at: datetime | None = _at(nullable=True)
+    lookups: int
     created_seq: int
     created_at: datetime = _at()
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from cpo_adapter.simulator.charger import SimulatedCharger
@@ -21,6 +22,9 @@ from tests.cpo_adapter.test_charge_to_cdr import merged
 from tests.support.ports import free_port
 from tests.support.postgres import FreshDatabase
 
+HELD = """INSERT INTO charge (session_id, charger_key, connector_id, transaction_id, start_key, state, opening, answer,
+              held_because, created_at)
+          VALUES (gen_random_uuid(), 'cp-1', 1, 7, 'a start', 'HELD', '', '', 'Its facts cannot be read: none.', now())"""
 PROGRAM = [sys.executable, "-m", "cpo_adapter"]
 
 
@@ -158,3 +162,19 @@ async def test_chargers_are_listed_without_their_passwords(adapter_database: Fre
     assert [charger["charger_id"] for charger in listed["chargers"]] == ["CP-1"]
     assert "password" not in json.dumps(listed)
     assert (await told(environ, "charger", "show", "cp-1"))["charger_id"] == "CP-1"
+
+
+async def test_held_charges_are_listed_with_the_way_out(adapter_database: FreshDatabase, tmp_path: Path) -> None:
+    environ = environment(adapter_database, tmp_path)
+    assert "No charge is held." in run(environ, "charge", "held").stdout
+    connection = await asyncpg.connect(adapter_database.admin_dsn)
+    try:
+        await connection.execute(HELD)
+    finally:
+        await connection.close()
+    (charge,) = (await told(environ, "charge", "held"))["charges"]
+    assert (charge["charger"], charge["transaction_id"], charge["id_tag"]) == ("cp-1", 7, None)
+    said = run(environ, "charge", "held", "--limit", "1").stdout
+    assert charge["held_because"] in said
+    assert charge["way_out"] in said
+    assert "--limit 1000" in said

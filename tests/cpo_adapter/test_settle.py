@@ -1,6 +1,5 @@
 """Transactions whose stop never comes, and those no CDR can be right for, with a clock of the test."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,66 +11,15 @@ import pytest
 from cpo_adapter.app import Adapter, create_adapter
 from cpo_adapter.charging.events import Decision, Sample, Sampled, Started, StatusReported, Stopped
 from cpo_adapter.csms import facts16
-from cpo_adapter.facts import StoredFacts
 from cpo_adapter.storage import outbox_repository as outbox
-from cpo_adapter.storage import repository
+from cpo_adapter.storage import token_repository
+from cpo_adapter.storage.engine import Connection
 from ocpi_modules import json
 from ocpi_modules.types import format_datetime
 from tests.cpo_adapter.fake_hub import EMSP
 from tests.cpo_adapter.running_adapter import settings_of, token
+from tests.cpo_adapter.still_adapter import Clock, at, facts_of, sampled, started, states
 from tests.support.postgres import FreshDatabase
-
-AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
-
-
-class Clock:
-    now = AT
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def adapter(adapter_database: FreshDatabase, tmp_path: Path, clock: Clock) -> AsyncIterator[Adapter]:
-    """Built but not running: the test calls what the loops would."""
-    adapter = await create_adapter(settings_of(adapter_database, tmp_path), clock)
-    async with adapter.database.connection() as connection:
-        await repository.put_token(connection, "DE", "EMS", "driver01", "APP_USER", json.encode(token()), AT)
-    yield adapter
-    await adapter.close()
-
-
-def facts_of(adapter: Adapter) -> StoredFacts:
-    facts = adapter.ocpp._facts
-    assert isinstance(facts, StoredFacts)
-    return facts
-
-
-def at(minutes: float) -> datetime:
-    return AT + timedelta(minutes=minutes)
-
-
-def started(minutes: float = 0, meter: int = 1000, connector_id: int = 1) -> Started:
-    return Started("CP-1", connector_id, "DRIVER01", Decimal(meter), at(minutes), at(minutes))
-
-
-def sampled(number: int, minutes: float, value: int) -> Sampled:
-    sample = Sample(at(minutes), "Energy.Active.Import.Register", Decimal(value), "Wh", str(value))
-    return Sampled("CP-1", 1, number, (sample,), at(minutes))
-
-
-async def states(database: FreshDatabase) -> list[tuple[str, str | None]]:
-    connection = await asyncpg.connect(database.admin_dsn)
-    try:
-        rows = await connection.fetch("SELECT state, held_because FROM charge ORDER BY created_seq")
-        return [(row["state"], row["held_because"]) for row in rows]
-    finally:
-        await connection.close()
 
 
 async def test_an_open_transaction_is_given_up_a_day_after_the_next_one_began(
@@ -281,7 +229,7 @@ async def test_a_stop_that_comes_while_the_session_is_told_is_told_before_the_cd
     clock.now = at(10)
     read = outbox.document
 
-    async def read_while_the_charger_stops(connection: repository.Connection, module: str, key: str) -> object:
+    async def read_while_the_charger_stops(connection: Connection, module: str, key: str) -> object:
         monkeypatch.setattr(outbox, "document", read)
         await facts.stopped(Stopped("CP-1", number, Decimal(3000), at(10), at(10)))
         return await read(connection, module, key)
@@ -320,7 +268,7 @@ async def told_of(adapter: Adapter) -> list[dict[str, object]]:
 async def block(adapter: Adapter) -> None:
     async with adapter.database.connection() as connection:
         blocked = json.encode(token(valid=False))
-        await repository.put_token(connection, "DE", "EMS", "driver01", "APP_USER", blocked, at(90))
+        await token_repository.put_token(connection, "DE", "EMS", "driver01", "APP_USER", blocked, at(90))
 
 
 async def test_a_charge_of_an_offline_time_is_billed_also_when_its_token_is_blocked_by_now(

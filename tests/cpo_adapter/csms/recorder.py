@@ -42,6 +42,7 @@ class Recorder:
         self.starts: list[Started] = []
         self.samples: list[Sampled] = []
         self.stops: list[Stopped] = []
+        self.unheard: list[Started] = []
         self.answers: dict[tuple[str, int, str, datetime, Decimal], StartAnswer] = {}
         self.token = TokenAnswer(Decision.Accepted)
         self.hooks: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -85,6 +86,10 @@ class Recorder:
             self.answers[key] = StartAnswer(self.next_transaction, self.token)
             self.next_transaction += 1
         return self.answers[key]
+
+    async def start_unheard(self, fact: Started) -> None:
+        await self._hook("start_unheard")
+        self.unheard.append(fact)
 
     async def sampled(self, fact: Sampled) -> None:
         await self._hook("sampled")

@@ -17,6 +17,8 @@ from cpo_adapter.csms.socket import Listener
 from tests.cpo_adapter.csms.conftest import QUICK
 from tests.cpo_adapter.csms.recorder import RawCharger, Recorder, bare_charger, eventually, now, raw_charger
 
+START = {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": "2026-03-02T10:00:00Z"}
+
 
 @pytest.fixture
 async def charger(listener: Listener) -> AsyncIterator[RawCharger]:
@@ -281,6 +283,56 @@ async def test_what_was_read_before_the_socket_died_is_still_worked_off_before_t
         assert [fact.connector_id for fact in facts.statuses] == [0, 1, 2]
 
 
+async def test_a_start_whose_answer_the_dead_socket_cannot_take_is_told_before_the_next_socket_is_served(
+    listener: Listener, facts: Recorder
+) -> None:
+    release = asyncio.Event()
+    facts.hooks["started"] = held_until(release)
+    async with raw_charger(listener.port) as old:
+        await old.write([2, 1, "StartTransaction", START])
+        await asyncio.wait_for(await old.socket.ping(), 5)
+        old.socket.transport.abort()
+    async with raw_charger(listener.port) as new:
+        await new.write([2, "new", "Heartbeat", {}])
+        release.set()
+        assert (await new.read())[:2] == [3, "new"]
+        assert facts.unheard
+        facts.hooks.clear()
+        await new.ask("StartTransaction", {**START, "connectorId": 2})
+        await new.ask("Heartbeat", {})
+    assert [start.connector_id for start in facts.unheard] == [1]
+
+
+async def test_a_start_that_was_answered_with_an_error_was_not_heard(charger: RawCharger, facts: Recorder) -> None:
+    async def away() -> None:
+        raise ConnectionError("the answer of the database was lost")
+
+    facts.hooks["started"] = away
+    assert (await charger.ask("StartTransaction", START))[2] == "InternalError"
+    assert (await charger.ask("StartTransaction", {"idTag": "T"}))[2] == "OccurenceConstraintViolation"
+    await charger.ask("Heartbeat", {})
+    assert [start.connector_id for start in facts.unheard] == [1]
+
+
+async def test_a_start_that_is_given_up_with_its_socket_was_not_heard(facts: Recorder) -> None:
+    facts.hooks["started"] = held_until(asyncio.Event())
+    async with limited(facts, drain_seconds=0.2, answer_seconds=60) as (listener, charger):
+        await charger.write([2, 1, "StartTransaction", START])
+        await asyncio.wait_for(await charger.socket.ping(), 5)
+        charger.socket.transport.abort()
+        await eventually(lambda: not listener.registry.is_online("CP-1"))
+        assert [start.connector_id for start in facts.unheard] == [1]
+
+
+async def test_that_nobody_could_note_it_ends_no_conversation(charger: RawCharger, facts: Recorder) -> None:
+    async def away() -> None:
+        raise ConnectionError("the storage is away")
+
+    facts.hooks.update(started=away, start_unheard=away)
+    assert (await charger.ask("StartTransaction", START))[2] == "InternalError"
+    assert (await charger.ask("Heartbeat", {}))[0] == 3
+
+
 async def test_calls_that_pile_up_for_one_charger_are_refused(facts: Recorder) -> None:
     async with limited(facts, waiting_calls=2) as (listener, charger):
         await charger.ask("Heartbeat", {})
@@ -295,7 +347,7 @@ async def test_an_ended_conversation_takes_no_call() -> None:
         async def wait_closed(self) -> None:
             await asyncio.Event().wait()
 
-    rpc = Rpc("CP-1", Gone(), None, Limits())  # type: ignore[arg-type]
+    rpc = Rpc("CP-1", Gone(), None, None, Limits())  # type: ignore[arg-type]
     rpc.fail_pending("gone")
     with pytest.raises(Disconnected):
         await rpc.call("Reset", {}, 1)
