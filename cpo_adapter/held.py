@@ -27,7 +27,10 @@ def way_out(reason: str, look_up_at: datetime | None = None) -> str:
     """What can be done about a charge that is held because of `reason`; its token may be looked up again at an instant."""
     if reason.startswith(NOBODYS) and look_up_at is not None:
         at = look_up_at.isoformat(timespec="seconds")
-        return f"Let the one eMSP that issued the token push it to us: the charge then goes on by itself; next look at {at}."
+        return (
+            "Let the one eMSP that issued the token push it to us, with a last_updated before the charge: it then goes on by "
+            f"itself; next look at {at}."
+        )
     return next((way for beginning, way in WAYS_OUT.items() if reason.startswith(beginning)), BY_HAND)
 
 

@@ -52,7 +52,7 @@ class TokenLookups:
     async def _release(self, row: Row) -> bool:
         """Whether its token is known now, which is then written down."""
         started = load(row["first_fact"])
-        token = await self._authorizer.owner(started.id_tag) if isinstance(started, Started) else None
+        token = await self._authorizer.owner(started.id_tag, started.at) if isinstance(started, Started) else None
         if token is None:
             return False
         opening = replace(load_opening(row["opening"]), cdr_token=cdr_token(token))

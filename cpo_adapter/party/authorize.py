@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ from ocpi_modules import envelope, json
 from ocpi_modules.message import Clock, PartyId
 from ocpi_modules.spec import InterfaceRole, Method, ModuleID
 from ocpi_modules.status import UnknownToken
+from ocpi_modules.types import parse_datetime
 
 log = structlog.get_logger(__name__)
 
@@ -84,13 +85,15 @@ class Authorizer:
             return REFUSED
         return await self._by_whitelist(charger_key, id_tag, tokens[0], live)
 
-    async def owner(self, id_tag: str) -> dict[str, Any] | None:
-        """The kept Token of this uid, for what was charged before; None where nobody or more than one party has it: nobody is
-        billed by a guess. An expected start says nothing of the past. Raises DatabaseAway."""
+    async def owner(self, id_tag: str, charged_at: datetime) -> dict[str, Any] | None:
+        """The kept Token of this uid, for what was charged then; None where nobody or more than one party has it, or where it
+        was changed since, as that may be how it came to be anybody's: nobody is billed by a guess. An expected start says
+        nothing of the past. Raises DatabaseAway."""
         async with self._database.connection() as connection:
             rows = await token_repository.tokens_by_uid(connection, id_tag.casefold())
         parties = {(row["country_code"], row["party_id"]) for row in rows}
-        return _preferred(rows)[0] if len(parties) == 1 else None
+        then = [token for token in _preferred(rows) if parse_datetime(token["last_updated"]) <= charged_at]
+        return then[0] if then and len(parties) == 1 else None
 
     async def _by_whitelist(self, charger_key: str, id_tag: str, token: dict[str, Any], live: bool) -> Authorized:
         known = Authorized(_answer(token, Decision.Accepted if token["valid"] else Decision.Blocked), token)

@@ -13,6 +13,7 @@ from cpo_adapter.charging.events import Stopped
 from cpo_adapter.storage import charge_repository, token_repository
 from cpo_adapter.storage.engine import DatabaseAway
 from ocpi_modules import json
+from ocpi_modules.types import format_datetime
 from tests.cpo_adapter.running_adapter import settings_of, token
 from tests.cpo_adapter.still_adapter import Clock, at, facts_of, started, states
 from tests.support.postgres import FreshDatabase
@@ -99,6 +100,17 @@ async def test_nobody_is_billed_where_two_parties_have_the_token(adapter: Adapte
     await push_token(adapter, party_id="OTH")
     await look(adapter, clock, 1)
     assert await told(adapter) == []
+
+
+@pytest.mark.parametrize(("changed", "billed"), [(at(0), True), (at(0.1), False)], ids=["before", "after"])
+async def test_nobody_is_billed_by_a_token_that_was_changed_after_the_charge_began(
+    adapter: Adapter, clock: Clock, changed: datetime, billed: bool
+) -> None:
+    """It may have been issued, or given to somebody else, since."""
+    await held(adapter, clock)
+    await push_token(adapter, last_updated=format_datetime(changed))
+    await look(adapter, clock, 1)
+    assert bool(await told(adapter)) is billed
 
 
 async def test_a_start_allowed_since_does_not_say_who_charged_before(adapter: Adapter, clock: Clock) -> None:
