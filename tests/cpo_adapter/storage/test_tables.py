@@ -46,7 +46,9 @@ async def test_a_database_of_the_first_program_keeps_its_charges_and_looks_up_wh
     connection = await asyncpg.connect(adapter_database.owner_dsn)
     try:
         await connection.execute("ALTER TABLE charge DROP answer_undelivered, DROP look_up_at, DROP lookups")
-        await connection.execute("DROP INDEX charge_held; UPDATE adapter_schema_version SET version_num = '0001'")
+        await connection.execute(
+            "DROP INDEX charge_held, charge_of_charger; UPDATE adapter_schema_version SET version_num = '0001'"
+        )
         assert await migrate.pending(adapter_database.app_dsn) == ["0002", "0003"]
         for number, reason in enumerate([held, "Held for an operator: no start was received.", None]):
             await connection.execute(CHARGE, number, "HELD" if reason else "OPEN", reason)
