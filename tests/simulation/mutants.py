@@ -133,6 +133,8 @@ MUTANTS = (
     Mutant("being gone for ever pauses nobody", WORKER, "        await self._pause_absent()\n", ""),
     Mutant("a receiver silences itself for a day", BACKOFF, "min(max(retry_after, QUICK_SECONDS), MOST_RETRY_AFTER_SECONDS)", "max(retry_after, QUICK_SECONDS)"),
     Mutant("poison is tried for ever", BACKOFF, "    if attempts > len(OBJECT_SECONDS):\n        return None\n", "    attempts = min(attempts, len(OBJECT_SECONDS))\n"),
+    Mutant("who a hub did not reach is poison", SENDING, "delay = backoff.passing_delay if isinstance(why, Failed) and why.passing else backoff.object_delay", "delay = backoff.object_delay"),
+    Mutant("a quiet receiver is held up by what it stumbles over", DESTINATIONS, "self._take_another() if self.failures and self.stumbled_over else None", "None"),
     Mutant("a restored backup goes unnoticed", WORKER, "if not lease.same_cluster and not await", "if False and not await"),
     Mutant("a floor of another cluster", MEMORY, "self.floor = Position(0, 0)  # that", "self.floor = Position(10**9, 0)  # that"),
     Mutant("all are woken at once", BACKOFF, "return chance * min(30.0, backlogged / 10)", "return 0.0"),
