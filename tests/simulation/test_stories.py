@@ -200,6 +200,27 @@ async def test_a_debt_is_paid_with_nothing_older_than_what_the_receiver_has() ->
 
 @pytest.mark.rule("Q-01")
 @told_in_virtual_time
+async def test_a_receiver_that_fails_costs_a_cursor_however_much_it_misses() -> None:
+    here = Quiet(1)
+    [receiver] = here.all
+    await asyncio.sleep(10)
+    receiver.moods = [(0.0, "down")]
+    for minute in range(5):
+        for number in range(200):
+            here.put(f"L{minute}-{number}")
+        for _ in range(60):
+            await asyncio.sleep(1)
+            [destination] = here.worker.destinations.values()
+            here.judge.looks(destination)
+    assert backoff.opens(destination.failures)
+    receiver.moods = [(0.0, "healthy")]
+    await asyncio.sleep(HOUR / 2)
+    assert here.judge.missing(here.receivers) == []
+    await here.end()
+
+
+@pytest.mark.rule("Q-01")
+@told_in_virtual_time
 async def test_a_back_off_is_stored_with_its_failures_whatever_a_renewal_forgets_beside_it() -> None:
     """Without them nobody would find it cleared: the receiver could call, and wait all the same."""
     here = Quiet(1)
