@@ -237,7 +237,7 @@ def _told_another(platform: Platform | None, told: str, public_url: str) -> Find
 
 def _cdr_finding(row: Any) -> Finding:
     reasons = {
-        "RECEIVED": "They were stored, and the hub ended before it forwarded them.",
+        "RECEIVED": "They were stored, and the hub ended before it knew whether they were taken.",
         "IN_DOUBT": "They were forwarded, and no answer came that tells whether they were taken.",
         "UNDELIVERED": "The receiver could not be reached, or refused them.",
     }

@@ -17,6 +17,8 @@ from ocpi_modules.message import Clock
 
 LAG = timedelta(minutes=15)
 HELD_BACK = timedelta(minutes=5)
+AGAIN = timedelta(hours=6)
+"""Between two alarms of what lasts: four a day, so that none is forgotten and none floods a log."""
 LOOK_SECONDS = 60.0
 LAGGING, HELD = "receiver lags behind", "xmin held back"
 Tell = Callable[..., None]
@@ -26,7 +28,7 @@ _log = structlog.get_logger("hub.admin")
 
 
 class Lookout:
-    """One per process, which tells each occurrence once, and once that it is over.
+    """One per process, which tells each occurrence when it begins, every AGAIN while it lasts, and once that it is over.
 
     A receiver has lagged enough to be told of after LAG, and is told to be back after half of that.
     """
@@ -36,7 +38,7 @@ class Lookout:
         self._clock = clock
         self._alarm = alarm
         self._over = over
-        self._told: dict[str, dict[Hashable, Fields]] = {LAGGING: {}, HELD: {}}
+        self._told: dict[str, dict[Hashable, tuple[Fields, datetime]]] = {LAGGING: {}, HELD: {}}
         self._oldest: tuple[str, datetime] | None = None
 
     async def run(self) -> None:
@@ -72,13 +74,14 @@ class Lookout:
 
     def _tell(self, what: str, found: Mapping[Hashable, Fields], bad: Collection[Hashable]) -> None:
         """`found` is what there is, `bad` of it what is to be told; what was told ends when it is not found any more."""
-        told = self._told[what]
+        told, now = self._told[what], self._clock()
         for key, fields in found.items():
-            if key in bad and key not in told:
-                told[key] = fields
+            if key in bad and (key not in told or now - told[key][1] >= AGAIN):
+                told[key] = fields, now
                 self._alarm(what, **fields)
         for key in [key for key in told if key not in found]:
-            self._over(f"{what} no more", **told.pop(key))
+            fields, _ = told.pop(key)
+            self._over(f"{what} no more", **fields)
 
 
 def _holder(row: Any) -> Fields:

@@ -45,7 +45,9 @@ class Receivers(Protocol):
 class Journal(Protocol):
     """Where the outcome of an attempt is recorded."""
 
-    async def record(self, owner: PartyId, id_folded: str, outcome: Outcome, location: str | None) -> None: ...
+    async def record(
+        self, owner: PartyId, id_folded: str, receiver: PartyId, outcome: Outcome, location: str | None
+    ) -> None: ...
 
 
 class Sessions(Protocol):
@@ -173,7 +175,7 @@ class GuaranteedDelivery:
         await self._sessions.before_cdr(json.decode(due.body), owner, receiver)
         outcome = await self._door.send(_message(due, owner, receiver), platform, push=True)
         endpoint = platform.endpoint(ModuleID.cdrs, InterfaceRole.RECEIVER) or ""
-        await self._journal.record(owner, due.id_folded, outcome, location_of(outcome, endpoint))
+        await self._journal.record(owner, due.id_folded, receiver, outcome, location_of(outcome, endpoint))
         match judge(outcome, Method.POST):
             case Taken():
                 self._resting.pop(due.receiver, None)

@@ -74,7 +74,7 @@ class Located:
 
 
 class CdrJournal:
-    """`alarm(event, **fields)` tells the operator what a partner should never do.
+    """`alarm(event, **fields)` tells the operator what a partner should never do, and what the hub lost.
 
     `guaranteed(cpo, emsp)`: whether the hub owns the delivery between the two; `wake` tells that such a CDR came.
     """
@@ -95,6 +95,7 @@ class CdrJournal:
         self._clock = clock
         self._endpoint = endpoint_url(public_url, ModuleID.cdrs, InterfaceRole.RECEIVER)
         self._later = later
+        self._alarm = alarm
         self._guaranteed = guaranteed
         self._wake = wake
         self._attempts = Attempts()
@@ -158,7 +159,8 @@ class CdrJournal:
         except HubError as error:
             answer = error
         location = location_of(outcome, endpoint)
-        await self.record(facts.owner, facts.id_folded, outcome, location, attempt=attempt, answer=answer)
+        receiver = PartyId.read(delivery.receiver)
+        await self.record(facts.owner, facts.id_folded, receiver, outcome, location, attempt=attempt, answer=answer)
         if not isinstance(outcome, Delivered):
             meanwhile = await self._delivered_meanwhile(facts)
             if meanwhile:
@@ -208,6 +210,7 @@ class CdrJournal:
         self,
         owner: PartyId,
         id_folded: str,
+        receiver: PartyId,
         outcome: Outcome,
         location: str | None,
         *,
@@ -216,13 +219,14 @@ class CdrJournal:
     ) -> None:
         """Write down what became of the attempt; from memory, later, when PostgreSQL is away now.
 
-        `attempt` and `answer` are those of a post of the CPO: whoever posts the same meanwhile is told the same.
+        `attempt` and `answer` are those of a post of the CPO: whoever posts the same meanwhile is told the same. A database that
+        lost the CDR, as after a failover, has nothing to write it to: the operator is told.
         """
         state, now = state_of(outcome), self._clock()
         status, body = answered(outcome, answer, now)
 
         async def write(connection: Any) -> None:
-            await repository.record_attempt(
+            written = await repository.record_attempt(
                 connection,
                 owner,
                 id_folded,
@@ -234,12 +238,25 @@ class CdrJournal:
                 answer=body,
                 reason=reason_of(outcome),
             )
+            if not written and await repository.find_delivery(connection, owner, id_folded) is None:
+                self._lost(owner, id_folded, receiver, state)
 
         try:
             async with self._database.transaction() as connection:
                 await write(connection)
         except DatabaseAway:
             self._later.add(write)
+
+    def _lost(self, owner: PartyId, id_folded: str, receiver: PartyId, state: CdrState) -> None:
+        """Posted again it is journalled again, and its receiver knows it by its id."""
+        self._alarm(
+            "cdr lost by the database",
+            owner=str(owner),
+            id=id_folded,
+            receiver=str(receiver),
+            state=str(state),
+            way_out=f"ask {owner} to POST it again",
+        )
 
     def _known(self, delivery: Delivery) -> OcpiResponse:
         """What is answered for a CDR that somebody else forwarded, or will."""

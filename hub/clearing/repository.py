@@ -209,10 +209,10 @@ async def record_attempt(
     http_status: int | None = None,
     answer: bytes | None = None,
     reason: str = "",
-) -> None:
+) -> bool:
     """What one attempt led to. DELIVERED is final: a later, slower attempt does not undo it; and whoever was taken for dead and
-    followed by another tells that it was taken, or nothing."""
-    await connection.execute(
+    followed by another tells that it was taken, or nothing. False: nothing was written."""
+    status = await connection.execute(
         "UPDATE cdr_delivery SET state = $4, changed_at = $5, location = $6, http_status = $7, answer = $8, last_error = $9, "
         "attempts = attempts + 1, next_attempt_at = CASE WHEN $4 <> 'DELIVERED' THEN next_attempt_at END, "
         "attempt_id = NULL, attempt_until = NULL WHERE owner = $1 AND id_folded = $2 AND state <> 'DELIVERED' "
@@ -227,6 +227,7 @@ async def record_attempt(
         answer,
         reason,
     )
+    return bool(status == "UPDATE 1")
 
 
 async def find_body(connection: Any, owner: str, id_folded: str) -> bytes | None:

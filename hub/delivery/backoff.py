@@ -11,6 +11,8 @@ JITTER = 0.2
 MOST_RETRY_AFTER_SECONDS = 3600.0
 OBJECT_SECONDS = (2.0, 30.0)
 """Before the second and the third attempt at an object that was refused; then it is quarantined."""
+MOST_DAYS = 5
+"""Until an operator is told of what was tried all the time (Q-01)."""
 
 
 def opens(failures: int) -> bool:
@@ -39,6 +41,18 @@ def object_delay(attempts: int, chance: float) -> float | None:
     if attempts > len(OBJECT_SECONDS):
         return None
     return OBJECT_SECONDS[attempts - 1] * (1 + JITTER * (2 * chance - 1))
+
+
+def passing_delay(attempts: int, chance: float) -> float | None:
+    """Seconds until an object is tried again that a hub could not bring to its receiver, while others arrive: as one that was
+    refused, then as a destination that fails. None after five days, when an operator is told (Q-01)."""
+    quick, first_hour = len(OBJECT_SECONDS), int(3600 / FIRST_HOUR_SECONDS)
+    if attempts <= quick:
+        return object_delay(attempts, chance)
+    if attempts > quick + first_hour + MOST_DAYS * 86_400 / LATER_SECONDS:
+        return None
+    delay = FIRST_HOUR_SECONDS if attempts <= quick + first_hour else LATER_SECONDS
+    return delay * (1 + JITTER * (2 * chance - 1))
 
 
 def spread(backlogged: int, chance: float) -> float:

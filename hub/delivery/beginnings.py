@@ -3,8 +3,9 @@
 A cursor passes what may not go to its receiver. Where an agreement lets something through, a trigger notes the two parties, and
 what they missed of each other is owed. Where a platform gains a role, a party or a Receiver endpoint, its parties are noted as it
 is stored, and where the default policy becomes `open` all receivers: they are walked through every object, which costs a place
-and not a row for each. A note is taken out in the transaction that owes it, so one process does it, and a kill in between leaves
-it to be done. Entitlement is asked again when it is sent.
+and not a row for each, and shows them once more what they have: of a receiver nothing is known but its place. A note is taken out
+in the transaction that owes it, so one process does it, and a kill in between leaves it to be done. Entitlement is asked again
+when it is sent.
 """
 
 import asyncio

@@ -37,6 +37,7 @@ Mark = tuple[Position | Walked | Told, ObjectKey | None, int]
 """How far all is settled once the object has this version."""
 MOST_REMEMBERED = 4_000
 MOST_PENDING = 2_000
+MOST_STUMBLED_OVER = 200
 LOW_WATER = 200
 
 
@@ -124,6 +125,8 @@ class Destination:
     delivered: OrderedDict[ObjectKey, int] = field(default_factory=OrderedDict)
     owing: set[ObjectKey] = field(default_factory=set)
     """Objects the store may hold a debt of."""
+    stumbled_over: set[ObjectKey] = field(default_factory=set)
+    """What it failed at since it last took anything: while it fails, everything else is tried before."""
     unsettled: deque[Mark] = field(default_factory=deque)
     unsettled_ahead: deque[Mark] = field(default_factory=deque)
     _read_ahead: Position = field(init=False)
@@ -214,9 +217,25 @@ class Destination:
             return None
         if len(self.in_flight) >= (1 if self.failures else self.concurrency.limit):
             return None
-        key, taken = lane.popitem(last=False)
-        self.in_flight[key] = taken
+        taken = self._take_another() if self.failures and self.stumbled_over else None
+        if taken is None:
+            _, taken = lane.popitem(last=False)
+        self.in_flight[taken.key] = taken
         return taken
+
+    def _take_another(self) -> Pending | None:
+        """Than what it stumbles over, which would else be its only probe and hold up everything behind it (Q-08)."""
+        for lane in (self.urgent, self.pending):
+            for key in lane:
+                if key not in self.stumbled_over:
+                    return lane.pop(key)
+        return None
+
+    def stumbled(self, key: ObjectKey) -> None:
+        """It failed, maybe because of this object."""
+        if len(self.stumbled_over) >= MOST_STUMBLED_OVER:
+            self.stumbled_over.clear()
+        self.stumbled_over.add(key)
 
     def may_carry(self, fresh: Fresh) -> bool:
         """Whether the pushed bytes are enough: the receiver has exactly the state before them."""

@@ -4,10 +4,10 @@ The owner was told so (4002 or 4003), by this hub or by another one before the r
 with the latest state either way. Only a PUT repairs a missed PATCH, because a PATCH adds charging periods (S-10, contracts
 section 7).
 
-What goes out again is the latest state or nothing. A push with findings is not kept (contracts section 4), so where one was
-missed the hub does not have the latest state: the older copy is marked stale, an older debt is let go with it, and the owner, who
-was told, pushes again. A PATCH that follows is merged into that copy, which stays stale; a PUT makes it whole, and owed where it
-is missed in turn.
+What goes out again is the newest state that was accepted, and never one after a newer one. A push with findings is not kept
+(contracts section 4). Where it was missed as well, the receiver has nothing newer than the kept copy, and an older debt stands.
+Where it may have arrived the copy is marked stale and the debt let go, unless it tells how the session ended, which is skipped
+for nothing: the owner, who was told, pushes again. A PATCH is merged into a stale copy, which stays stale; a PUT makes it whole.
 
 The receiver is told how a session ended before it is billed for it: what is owed of a session is tried before its CDR is posted.
 """
@@ -21,11 +21,14 @@ from hub.delivery.audience import Audience
 from hub.delivery.messages import State
 from hub.delivery.outcome import Delivered
 from hub.delivery.send import DoorOut
-from hub.objects.keep import folded
+from hub.objects.keep import folded, key_folded
 from hub.objects.passed import PassedObjects
 from hub.objects.repository import ObjectKey
+from ocpi_modules import json
 from ocpi_modules.message import OcpiRequest, PartyId
 from ocpi_modules.spec import ModuleID, ModuleSpec
+
+ENDED = ("COMPLETED", "INVALID")
 
 
 class MissedSessions:
@@ -37,13 +40,38 @@ class MissedSessions:
         self._audience = audience
         self._door = door
 
-    async def missed(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, receiver: PartyId) -> None:
-        """Keep what `request` pushed in vain and owe it to the receiver."""
+    async def missed(
+        self,
+        request: OcpiRequest,
+        module: ModuleSpec,
+        owner: PartyId,
+        receiver: PartyId,
+        *,
+        flagged: bool,
+        in_doubt: bool,
+    ) -> None:
+        """Keep what `request` pushed in vain and owe it to the receiver, unless it is `flagged`.
+
+        `in_doubt`: it may have arrived.
+        """
 
         async def owe(connection: Any, key: ObjectKey, version: int) -> None:
             await repository.owe_missed(connection, str(receiver), key, version, "It was not there when it was pushed.")
 
-        await self._objects.keep(request, module, owner, receiver, then=owe)
+        if not flagged and await self._objects.keep(request, module, owner, receiver, then=owe, arrived=False):
+            return
+        key = ObjectKey(owner, module.id, key_folded(request, module), str(receiver))
+        if in_doubt and not await self._owes_its_end(key, receiver):
+            await self._objects.mark_stale(request, module, owner, receiver)
+
+    async def _owes_its_end(self, key: ObjectKey, receiver: PartyId) -> bool:
+        """Whether the receiver still lacks that this session ended; also where that cannot be read now."""
+        try:
+            async with self._database.connection() as connection:
+                row = await repository.owed_state(connection, str(receiver), key)
+        except DatabaseAway:
+            return True
+        return row is not None and json.decode(row["body"]).get("status") in ENDED
 
     async def before_cdr(self, cdr: Mapping[str, Any], owner: PartyId, receiver: PartyId) -> None:
         """Try once what is owed of the session the CDR is about; where that is in vain it stays owed."""

@@ -133,6 +133,10 @@ def may_have_arrived(outcome: Outcome) -> bool:
             return outcome.request_was_sent
         case Garbled():
             return outcome.http_status not in _TURNED_AWAY
+        case Refused():
+            return (
+                outcome.answer.status_code == RequestTimedOut.status_code
+            )  # by another hub, which did not hear of it again
         case _:
             return False
 

@@ -156,6 +156,8 @@ class Sending:
                 destination.not_before = destination.last_failure + probe_delay(self._chance())
                 destination.give_back(pending)
                 destination.forget()
+            case Failed(passing=True) if pending.owed:
+                await self._rejected(destination, pending, attempt.version, verdict)
             case Failed(its_own=False) if _works_otherwise(destination):
                 destination.last_failure = self._clock()
                 await self._rejected(destination, pending, attempt.version, verdict)
@@ -170,6 +172,7 @@ class Sending:
 
     async def _worked(self, destination: Destination) -> None:
         destination.last_success = self._clock()
+        destination.stumbled_over.clear()
         destination.concurrency.succeeded()
         if destination.failures:
             destination.failures, destination.not_before = 0, 0.0
@@ -178,10 +181,11 @@ class Sending:
             await self._store.succeeded(destination)
 
     async def _rejected(self, destination: Destination, pending: Pending, version: int, why: Rejected | Failed) -> None:
-        """Poison: noted beside the cursor, so that nothing waits behind it (Q-08)."""
+        """Noted beside the cursor, so that nothing waits behind it (Q-08); poison unless its receiver was not reached."""
         tried = replace(pending, version=version)
         attempts = await self._store.attempts(destination, tried) + 1
-        seconds = backoff.object_delay(attempts, self._chance())
+        delay = backoff.passing_delay if isinstance(why, Failed) and why.passing else backoff.object_delay
+        seconds = delay(attempts, self._chance())
         if not await self._store.owe(destination, tried, attempts, seconds, why.reason):
             destination.give_back(pending)
             return
@@ -194,6 +198,8 @@ class Sending:
     async def _failed(self, destination: Destination, pending: Pending, failed: Failed) -> None:
         now = destination.last_failure = self._clock()
         failures = destination.failures = destination.failures + 1
+        if not failed.its_own:
+            destination.stumbled(pending.key)
         if failed.timed_out:
             destination.concurrency.timed_out()
         opens = backoff.opens(failures) or failed.retry_after is not None

@@ -14,6 +14,10 @@ from hub.delivery.outcome import (
     Unreachable,
 )
 from ocpi_modules.spec import Method
+from ocpi_modules.status import ConnectionProblem, RequestTimedOut, UnknownReceiver
+
+_NOT_REACHED = frozenset({UnknownReceiver.status_code, RequestTimedOut.status_code, ConnectionProblem.status_code})
+"""What a hub answers for a receiver that is unknown to it, silent or away at the moment (X-80)."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,15 @@ class Rejected(_Why):
 
 @dataclass(frozen=True)
 class Failed(_Why):
-    """The destination fails. `its_own` is False where it may as well be this object it stumbles over (a 500)."""
+    """The destination fails. `its_own` is False where it may as well be this object it stumbles over (a 500).
+
+    `passing`: a hub before the receiver did not reach it; that is no word about the object, however often it is said.
+    """
 
     timed_out: bool = False
     retry_after: float | None = None
     its_own: bool = True
+    passing: bool = False
 
 
 Verdict = Taken | Passed | Rejected | Failed
@@ -89,13 +97,16 @@ def reason_of(outcome: Outcome) -> str:
 
 
 def _refused(outcome: Refused, method: Method) -> Verdict:
-    if method is Method.DELETE and outcome.http_status == 404:
-        return Taken()
     answer = outcome.answer
+    if method is Method.DELETE and outcome.http_status == 404 and not 4000 <= answer.status_code < 5000:
+        return Taken()
     logged = f"HTTP {outcome.http_status}, OCPI {answer.status_code}"
     reason = f"{logged}: {answer.status_message[:200]}"
     if _is_busy(outcome):
         return Failed(reason, _gave_up(outcome), outcome.retry_after, logged=logged)
+    if answer.status_code in _NOT_REACHED:
+        silent = answer.status_code == RequestTimedOut.status_code
+        return Failed(reason, timed_out=silent, its_own=False, passing=True, logged=logged)
     if outcome.http_status >= 500 or 3000 <= answer.status_code < 5000:
         return Failed(reason, its_own=False, logged=logged)
     return Rejected(reason, logged=logged)

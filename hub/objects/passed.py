@@ -33,20 +33,30 @@ class PassedObjects:
         self._later = later
 
     async def keep(
-        self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId, then: Then | None = None
-    ) -> None:
+        self,
+        request: OcpiRequest,
+        module: ModuleSpec,
+        owner: PartyId,
+        audience: PartyId,
+        then: Then | None = None,
+        *,
+        arrived: bool = True,
+    ) -> bool:
         """Keep what `request` pushed for one receiver; `then` is done in the same transaction when something changed.
 
-        What is dated more than a day from now is not kept: it would win against all that follows (Q-06).
+        What is dated more than a day from now is not kept: it would win against all that follows (Q-06). False: it is not kept,
+        and where it `arrived` the older copy is stale by it.
         """
         try:
             await self._store(Push.of(request, module, owner, str(audience), self._said(request)), then)
+            return True
         except OcpiError as error:
             _log.info("not kept", owner=str(owner), module=str(module.id), reason=error.message)
-            await self.mark_stale(request, module, owner, audience)
         except Exception as error:
             _log.error("not kept", owner=str(owner), module=str(module.id), reason=type(error).__name__)
+        if arrived:
             await self.mark_stale(request, module, owner, audience)
+        return False
 
     async def mark_stale(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None:
         """Note that the kept copy is older than what the owner pushed now; one that is newer stays what it is."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from hub.delivery.outcome import Delivered, NotOffered, Outcome, Refused, TokenRefused
+from hub.delivery.outcome import Delivered, NotOffered, Outcome, Refused, TokenRefused, may_have_arrived
 from hub.objects.keep import folded
 from hub.routing import repository
 from hub.routing.repository import Note
@@ -71,7 +71,7 @@ def was_taken(outcome: Outcome) -> bool:
     """False only when the receiver certainly said no."""
     if isinstance(outcome, Delivered):
         return is_taken(envelope.sole(outcome.answer.data))
-    return not isinstance(outcome, Refused | NotOffered | TokenRefused)
+    return may_have_arrived(outcome) or not isinstance(outcome, Refused | NotOffered | TokenRefused)
 
 
 def is_taken(answered: object) -> bool:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from hub.agreements.policy import Policy
-from hub.delivery.outcome import Delivered, Outcome, Unreachable, reached_nobody
+from hub.delivery.outcome import Delivered, Outcome, Unreachable, may_have_arrived, reached_nobody
 from hub.delivery.send import DoorOut, RoutedMessage
 from hub.parties.directory import Directory
 from hub.parties.platforms import Caller, Platform
@@ -82,7 +82,7 @@ class Cdrs(Protocol):
 class KeptObjects(Protocol):
     """The kept copies, as routing sees them. Never raises: what was delivered is answered."""
 
-    async def keep(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None: ...
+    async def keep(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> bool: ...
 
     async def mark_stale(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, audience: PartyId) -> None: ...
 
@@ -96,7 +96,16 @@ class Sessions(Protocol):
 class Missed(Protocol):
     """What is done about a Session that reached nobody. Never raises."""
 
-    async def missed(self, request: OcpiRequest, module: ModuleSpec, owner: PartyId, receiver: PartyId) -> None: ...
+    async def missed(
+        self,
+        request: OcpiRequest,
+        module: ModuleSpec,
+        owner: PartyId,
+        receiver: PartyId,
+        *,
+        flagged: bool,
+        in_doubt: bool,
+    ) -> None: ...
 
     async def before_cdr(self, cdr: Mapping[str, Any], owner: PartyId, receiver: PartyId) -> None: ...
 
@@ -270,12 +279,13 @@ class PartyToPartyRoute:
         if not (_is_push(request) if arrived else _is_session_push(request) and reached_nobody(outcome)):
             return
         what = request, forward.module, forward.sender, forward.receiver
-        if forward.findings:
+        flagged = bool(forward.findings)
+        if not arrived:
+            await self._missed.missed(*what, flagged=flagged, in_doubt=may_have_arrived(outcome))
+        elif flagged:
             await self._objects.mark_stale(*what)
-        elif arrived:
-            await self._objects.keep(*what)
         else:
-            await self._missed.missed(*what)
+            await self._objects.keep(*what)
 
     async def _page(self, forward: Forward, message: RoutedMessage) -> OcpiResponse:
         """A list: body and counts pass, the Link leads to the hub (R-68)."""

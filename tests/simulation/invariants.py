@@ -38,6 +38,10 @@ class Judge:
         self.unsteady: set[tuple[PartyId, PartyId]] = set()
         """(owner, receiver) whose agreement was ended at some time: what was passed over then is not repeated."""
         self.patched: set[tuple[PartyId, ObjectKey, int]] = set()
+        self.gone: set[PartyId] = set()
+        """Who unregistered, and has not come back."""
+        self.walks: dict[PartyId, dict[ObjectKey, int]] = {}
+        """What each receiver is to be shown again, because it hears more than before."""
 
     def violated(self, name: str, sentence: str) -> None:
         if self.first is None:
@@ -48,6 +52,17 @@ class Judge:
         objects = self.database.objects.items()
         self.tombstones = {key: state.version for key, (state, _) in objects if state.deleted}
         self.patched.clear()
+        self.walks.clear()
+
+    def left(self, party: PartyId) -> None:
+        """Its place goes with it."""
+        self.gone.add(party)
+        self.walks.pop(party, None)
+
+    def owes_walk(self, party: PartyId) -> None:
+        """From now on it hears more: it is to be shown everything there is for everybody, as it is now or later."""
+        objects = self.database.objects.items()
+        self.walks[party] = {key: state.version for key, (state, _) in objects if key.audience == "*"}
 
     def verdict(self) -> None:
         if self.first is not None:
@@ -58,6 +73,8 @@ class Judge:
         platform = self.audience.platform_of(receiver.party)
         if platform is None or not self.audience.includes(receiver.party, platform, key):
             self.violated("nothing to somebody not entitled", f"{key} to {receiver.party}")
+        if key.owner in self.gone:
+            self.violated("nothing of somebody who left", f"{key} to {receiver.party}")
         held = self.database.destinations.get(receiver.party)
         if held is None:
             self.violated("nothing to somebody who left", f"{key} to {receiver.party}")
@@ -70,6 +87,9 @@ class Judge:
         receiver.order.append(key)
         told = version_of(message)
         version = told if told is not None else self.tombstones.get(key, 0)
+        walk = self.walks.get(receiver.party, {})
+        if version >= walk.get(key, version + 1):
+            del walk[key]
         before, _ = receiver.held.get(key, (0, False))
         if version < before:
             self.violated("never older after newer", f"{key} {version} after {before} at {receiver.party}")
@@ -125,6 +145,16 @@ class Judge:
             self.violated("an absent receiver costs a cursor", f"{waiting} wait for {destination.party}")
         if max(waiting, len(destination.delivered)) > 30_000:
             self.violated("memory is bounded", f"{destination.party}")
+
+    def not_walked(self, receivers: dict[PartyId, Receiver], most: int = 3) -> list[str]:
+        """What receivers were not shown again although they hear more, the first few of it."""
+        left_out = (
+            f"{party} was not shown {key} {version}"
+            for party, walk in self.walks.items()
+            for key, version in walk.items()
+            if not self.is_excused(receivers[party], key)
+        )
+        return list(islice(left_out, most))
 
     def missing(self, receivers: dict[PartyId, Receiver], most: int = 3) -> list[str]:
         """What has not converged yet, the first few of it."""

@@ -23,6 +23,7 @@ MEMORY, REPOSITORY, LOG = (
     "hub/delivery/repository.py",
     "hub/objects/changelog_repository.py",
 )
+AUDIENCE = "hub/delivery/audience.py"
 BEGINNINGS = "hub/delivery/beginnings_repository.py"
 BATCHES, ENTRIES = "hub/objects/batches.py", "hub/clearing/entries.py"
 STORIES = (
@@ -126,6 +127,11 @@ MUTANTS = (
     Mutant("how far it was told is forgotten", MEMORY, "(held.system, one.ahead)", "(held.system, Position(0, 0))"),
     Mutant("a place of another cluster in SQL", REPOSITORY, "CASE WHEN ahead[1] = system_identifier::text THEN ahead[2:3] END", "ahead[2:3]"),
     Mutant("a walk under the same epoch in SQL", BEGINNINGS, "SET epoch = epoch + 1, ", "SET "),
+    Mutant("a walk under the same epoch", MEMORY, "        held.epoch += 1\n        held.system", "        held.system"),
+    Mutant("a walk is over once it has begun", DESTINATIONS, "self.walk = mark.place", "self.walk = None"),
+    Mutant("who fails in a walk does not walk on", DESTINATIONS, "self._read_ahead = self.ahead\n        self.walking = self.walk\n        self.live", "self._read_ahead = self.ahead\n        self.walking = None\n        self.live"),
+    Mutant("a walk ends with its first stretch", WALKS, "if stretch in (LAST, ALL):", "if True:"),
+    Mutant("objects outlive the roles of their owner", AUDIENCE, "home.roles_of(owner) if home is not None else _NO_ROLES", "frozenset({Role.CPO, Role.EMSP})"),
     Mutant("open while others ask for agreements", BEGINNINGS, "(SELECT FROM delivery_worker AS other WHERE NOT other.open)", "(SELECT WHERE false)"),
     Mutant("a walk in the order of keys", WALKS, 'place or (REVOKED, "", "")', 'place or ("", "", "")'),
     Mutant("a call changes nothing", WORKER, "self._heard.add(platform.id)", "return"),
@@ -133,6 +139,8 @@ MUTANTS = (
     Mutant("being gone for ever pauses nobody", WORKER, "        await self._pause_absent()\n", ""),
     Mutant("a receiver silences itself for a day", BACKOFF, "min(max(retry_after, QUICK_SECONDS), MOST_RETRY_AFTER_SECONDS)", "max(retry_after, QUICK_SECONDS)"),
     Mutant("poison is tried for ever", BACKOFF, "    if attempts > len(OBJECT_SECONDS):\n        return None\n", "    attempts = min(attempts, len(OBJECT_SECONDS))\n"),
+    Mutant("who a hub did not reach is poison", SENDING, "delay = backoff.passing_delay if isinstance(why, Failed) and why.passing else backoff.object_delay", "delay = backoff.object_delay"),
+    Mutant("a quiet receiver is held up by what it stumbles over", DESTINATIONS, "self._take_another() if self.failures and self.stumbled_over else None", "None"),
     Mutant("a restored backup goes unnoticed", WORKER, "if not lease.same_cluster and not await", "if False and not await"),
     Mutant("a floor of another cluster", MEMORY, "self.floor = Position(0, 0)  # that", "self.floor = Position(10**9, 0)  # that"),
     Mutant("all are woken at once", BACKOFF, "return chance * min(30.0, backlogged / 10)", "return 0.0"),

@@ -14,7 +14,7 @@ from hub.objects.repository import ObjectKey
 from hub.parties.platforms import Platform
 from ocpi_modules.http.connection import IncomingAnswer
 from ocpi_modules.message import PartyId
-from ocpi_modules.spec import Method, Role
+from ocpi_modules.spec import Method, ModuleID, Role
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Judge
@@ -25,6 +25,7 @@ ARRIVED_AFTER = 0.05
 OK = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
 NO = b'{"status_code":2001,"status_message":"no","timestamp":"2026-01-01T00:00:00Z"}'
 DELIVERED, REFUSED = classify(IncomingAnswer(200, {}, OK)), classify(IncomingAnswer(200, {}, NO))
+AWAY_BEHIND = classify(IncomingAnswer(200, {}, NO.replace(b"2001", b"4003")))
 BROKEN = classify(IncomingAnswer(500, {}, b"oops"))
 VERSION = re.compile(rb'"version":(\d+)')
 KINDS = (
@@ -36,6 +37,7 @@ KINDS = (
     "broken",
     "refuses one",
     "stumbles over one",
+    "away behind a hub",
     "flapping",
     "lying",
 )
@@ -95,6 +97,8 @@ class Receiver:
                 return Reply(self.think, REFUSED)
             case "stumbles over one" if key.key_folded == self.grudge:
                 return Reply(self.think, BROKEN)
+            case "away behind a hub" if key.module is ModuleID.sessions or key.key_folded == self.grudge:
+                return Reply(self.think, AWAY_BEHIND)
             case "lying" if chance.random() < 0.7:
                 return Reply(self.think, chance.choice(LIES), took=chance.random() < 0.5)
         return Reply(self.think, DELIVERED, took=True)

@@ -8,11 +8,12 @@ from unittest.mock import patch
 
 import pytest
 
+from hub.delivery import backoff
 from hub.delivery.destinations import Destination
 from hub.delivery.outcome import classify
 from hub.parties.platforms import Connection
 from ocpi_modules.http.connection import IncomingAnswer
-from ocpi_modules.spec import Method
+from ocpi_modules.spec import Method, ModuleID
 from tests.simulation import virtual_time
 from tests.simulation.memory import Debt
 from tests.simulation.quiet import CPO, Quiet, location
@@ -75,6 +76,58 @@ async def test_a_refused_object_is_tried_three_times_and_then_when_it_changes_or
     await asyncio.sleep(MINUTE)
     assert (tries(), here.database.debts) == (7, {})
     assert here.judge.missing(here.receivers) == []
+    await here.end()
+
+
+@pytest.mark.rule("Q-08")
+@pytest.mark.parametrize("mood", ["stumbles over one", "away behind a hub"])
+def test_what_a_quiet_receiver_stumbles_over_holds_nothing_up(mood: str) -> None:
+    """Nothing else waits when it fails, so nothing yet says that it is this object."""
+
+    async def story() -> None:
+        here = Quiet(1)
+        [receiver] = here.all
+        receiver.moods, receiver.grudge = [(0.0, mood)], "BAD"
+        await asyncio.sleep(10)
+        here.put("BAD")
+        await asyncio.sleep(HOUR)
+        for number in range(20):
+            here.put(f"L{number}")
+            await asyncio.sleep(MINUTE)
+        assert len(receiver.held) == 20
+        await here.end()
+
+    virtual_time.run(story())
+
+
+@pytest.mark.rule("Q-08", "R-23")
+@told_in_virtual_time
+async def test_what_a_hub_before_the_receiver_could_not_bring_it_is_no_poison_while_others_arrive() -> None:
+    """That hub takes Locations for its party, and answers 4003 for what it would have to pass on."""
+    here = Quiet(1)
+    [receiver] = here.all
+    receiver.moods = [(0.0, "away behind a hub")]
+    await asyncio.sleep(10)
+
+    async def live(seconds: float) -> None:
+        for number in range(int(seconds / MINUTE)):
+            here.put(f"L{number}")
+            await asyncio.sleep(MINUTE)
+
+    here.miss_session(receiver.party)
+    await live(1.5 * HOUR)
+    tries = sum(key.module is ModuleID.sessions for key in receiver.order)
+    assert 10 < tries < 30
+    assert here.alarms == []
+    receiver.moods = [(0.0, "healthy")]
+    await live(HOUR / 3)
+    assert here.database.debts == {}
+    assert here.judge.missing(here.receivers) == []
+    receiver.moods = [(here.loop.time(), "away behind a hub")]
+    here.miss_session(receiver.party)
+    with patch.object(backoff, "MOST_DAYS", 0):
+        await live(1.5 * HOUR)
+    assert [event for _, event in here.alarms] == ["object quarantined"]
     await here.end()
 
 
@@ -142,6 +195,27 @@ async def test_a_debt_is_paid_with_nothing_older_than_what_the_receiver_has() ->
         await asyncio.sleep(0.37)
     await asyncio.sleep(MINUTE)
     assert (receiver.held[location("L1")], here.database.debts) == ((40, False), {})
+    await here.end()
+
+
+@pytest.mark.rule("Q-01")
+@told_in_virtual_time
+async def test_a_receiver_that_fails_costs_a_cursor_however_much_it_misses() -> None:
+    here = Quiet(1)
+    [receiver] = here.all
+    await asyncio.sleep(10)
+    receiver.moods = [(0.0, "down")]
+    for minute in range(5):
+        for number in range(200):
+            here.put(f"L{minute}-{number}")
+        for _ in range(60):
+            await asyncio.sleep(1)
+            [destination] = here.worker.destinations.values()
+            here.judge.looks(destination)
+    assert backoff.opens(destination.failures)
+    receiver.moods = [(0.0, "healthy")]
+    await asyncio.sleep(HOUR / 2)
+    assert here.judge.missing(here.receivers) == []
     await here.end()
 
 

@@ -50,19 +50,25 @@ class Directory:
     def known_platform_of(self, party: PartyId) -> Platform | None:
         return self.platforms.get(party)
 
-    def add(self, party: PartyId, role: Role, **switches: Any) -> Platform:
+    def add(self, party: PartyId, role: Role, lacks: ModuleID | None = None, **switches: Any) -> Platform:
         self._added += 1
         platform = Platform(
             UUID(int=self._added),
             str(party),
             PlatformState.REGISTERED,
-            endpoints=ENDPOINTS,
+            endpoints={name: url for name, url in ENDPOINTS.items() if name[0] != lacks},
             parties=(Party(*party, role),),
             switches=Switches(**switches),
             connection=Connection.CONNECTED,
         )
         self.platforms[party] = platform
         return platform
+
+    def offer(self, party: PartyId) -> Platform:
+        """It has every Receiver from now on."""
+        known = self.platforms[party]
+        self.platforms[party] = replace(known, endpoints=ENDPOINTS, revision=known.revision + 1)
+        return self.platforms[party]
 
     def leave(self, party: PartyId) -> None:
         known = self.platforms[party]
@@ -184,7 +190,8 @@ class World:
 
     def _register(self, party: PartyId, role: Role) -> Platform:
         switches = {name: value for name, value in SWITCHES if self.chance.random() < 0.05}
-        return self.directory.add(party, role, **switches)
+        lacks = self.chance.choice(MODULES) if self.chance.random() < 0.2 else None
+        return self.directory.add(party, role, lacks, **switches)
 
     def _join(self, party: PartyId, role: Role) -> None:
         platform = self._register(party, role)
@@ -305,7 +312,7 @@ class World:
             if self.faults(0.04):
                 self.database.pause(chance.choice(list(self.database.destinations)))
             if self.faults(0.03):
-                self.database.walk_again(chance.choice(list(self.database.destinations)))
+                self._hears_more(chance.choice(list(self.database.destinations)))
             self._come_and_go()
             if self.faults(0.05):
                 self.backup = self.database.backup()
@@ -331,6 +338,12 @@ class World:
             else:
                 self._leave(party)
 
+    def _hears_more(self, party: PartyId) -> None:
+        """It has a Receiver that it had not, or another role: it is walked through everything (Q-13)."""
+        self.receivers[party].platform = self.directory.offer(party)
+        self.database.walk_again(party)
+        self.judge.owes_walk(party)
+
     def _come_and_go(self) -> None:
         if len(self.database.destinations) > len(self.owners) + 1 and self.faults(0.03):
             self._leave(self.chance.choice(list(self.database.destinations)))
@@ -342,11 +355,13 @@ class World:
         self.directory.leave(party)
         self.database.leave(party)
         self.gone[party] = self.loop.time()
+        self.judge.left(party)
         self.judge.unsteady |= {(party, other) for other in self.receivers}
 
     def _come_back(self, party: PartyId) -> None:
         """It reads everything there is at that moment, as a party must that registers, and hears what follows."""
         del self.gone[party]
+        self.judge.gone.discard(party)
         receiver = self.receivers[party]
         receiver.platform = self._register(party, receiver.role)
         self.database.join(party, receiver.platform.id, Position(self.database.oldest_running, 0))
@@ -397,11 +412,15 @@ class World:
 
     async def _converge(self) -> None:
         give_up = self.loop.time() + PATIENCE
-        while missing := self.judge.missing(self.receivers):
-            if self.judge.first is not None:
+        judge = self.judge
+        while (missing := judge.missing(self.receivers)) or (left_out := judge.not_walked(self.receivers)):
+            if judge.first is not None:
+                return
+            if self.loop.time() > give_up and missing:
+                judge.violated("every object converges", "; ".join(missing))
                 return
             if self.loop.time() > give_up:
-                self.judge.violated("every object converges", "; ".join(missing))
+                judge.violated("a walk that is owed is walked to its end", "; ".join(left_out))
                 return
             await asyncio.sleep(1.0)
             for party in {party for party, _ in self.database.debts}:

@@ -1,4 +1,4 @@
-"""An operator hears of receivers that lag and of who holds deliveries up, once, and once more when it is over (N-4)."""
+"""An operator hears of who lags and of who holds deliveries up: when it begins, while it lasts, when it is over (N-4)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hub.admin import lookout
-from hub.admin.lookout import HELD_BACK, LAG, Lookout
+from hub.admin.lookout import AGAIN, HELD_BACK, LAG, Lookout
 from hub.db.engine import Database
 from tests.hub.admin.test_doctor import execute, registered, transaction_open
 from tests.hub.support import Clock, opened
@@ -78,6 +78,27 @@ async def test_a_receiver_that_lags_is_told_of_once_and_again_when_it_has_caught
 
 
 @pytest.mark.promise("N-4")
+async def test_a_receiver_that_lags_for_days_is_told_of_again_and_again_and_one_that_lags_anew_at_once(
+    hub_database: FreshDatabase, database: Database
+) -> None:
+    await registered(hub_database.app_dsn)
+    await execute(hub_database.owner_dsn, "UPDATE platform SET connection = 'CONNECTED'")
+    await execute(hub_database.owner_dsn, DESTINATION)
+    looking = Looking(database)
+    await changed(hub_database, 2 * LAG)
+    alarms = []
+    for _ in range(48):
+        alarms += await looking.twice()
+        looking.clock.ahead += timedelta(hours=1)
+    assert alarms == [("receiver lags behind", "NL*CPO")] * int(timedelta(days=2) / AGAIN)
+    for _ in range(3):
+        await execute(hub_database.owner_dsn, CAUGHT_UP)
+        assert await looking.twice() == [("receiver lags behind no more", "NL*CPO")]
+        await changed(hub_database, 2 * LAG)
+        assert await looking.twice() == [("receiver lags behind", "NL*CPO")]
+
+
+@pytest.mark.promise("N-4")
 @pytest.mark.parametrize("how", ["state = 'PAUSED'", "system_identifier = 1"])
 async def test_who_is_sent_nothing_does_not_lag(hub_database: FreshDatabase, database: Database, how: str) -> None:
     await registered(hub_database.app_dsn)
@@ -101,6 +122,8 @@ async def test_who_holds_xmin_back_is_named_once_with_its_pid_and_when_it_is_ove
         async with transaction_open(hub_database.admin_dsn) as pid:
             assert (await looking.twice()).count(("xmin held back", str(pid))) == 1
             assert looking.lookout._told["xmin held back"]["session", str(pid), hub_database.name]
+            looking.clock.ahead = AGAIN
+            assert (await looking.twice()).count(("xmin held back", str(pid))) == 1
         async with asyncio.timeout(10):
             while ("xmin held back no more", str(pid)) not in await looking.twice():
                 await asyncio.sleep(0.01)

@@ -401,3 +401,45 @@ async def test_an_outage_after_the_forward_does_not_take_the_answer(hub_database
         await eventually(lambda: not len(net.later))
         worker.cancel()
         assert await states(net) == ["DELIVERED"]
+        assert net.alarms == []
+
+
+async def lose_the_cdrs(hub_database: FreshDatabase) -> None:
+    """As a standby would lack them that was behind when it took over."""
+    connection = await asyncpg.connect(hub_database.owner_dsn)
+    try:
+        await connection.execute("DELETE FROM cdr_delivery; DELETE FROM cdr; DELETE FROM cdr_identity")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.promise("Q-04", "F-51")
+@pytest.mark.parametrize("carried", [True, False])
+@pytest.mark.parametrize("guaranteed", [True, False])
+async def test_what_became_of_a_cdr_that_the_database_lost_is_an_alarm_that_names_it(
+    hub_database: FreshDatabase, guaranteed: bool, carried: bool
+) -> None:
+    """The write of its outcome waited in memory and goes to the database after the failover, or is made there at once."""
+    async with network(hub_database, wrap=Outage) as net:
+        mode = CdrMode.guaranteed if guaranteed else CdrMode.transparent
+        net.policy.replace({frozenset((CPO, EMSP)): Terms(cdr_mode=mode)})
+
+        async def lose_then_take(seen: Any) -> tuple[int, dict[str, str], bytes]:
+            net.seen_database.away = carried
+            await lose_the_cdrs(hub_database)
+            return taken(seen)
+
+        net.emsp.answer = lose_then_take
+        assert (await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)).http_status == 201
+        assert not guaranteed or await net.guaranteed.round()
+        assert (len(net.emsp.seen), len(net.later)) == (1, int(carried))
+        assert net.alarms == ([] if carried else ["cdr lost by the database"])
+        net.seen_database.away = False
+        assert await net.later.work_off()
+        assert net.alarms == ["cdr lost by the database"]
+        told = {"owner": "NL*CPO", "id": "CDR1", "receiver": "DE*MSP", "state": "DELIVERED"}
+        assert told.items() <= net.alarm_fields[0].items()
+        net.emsp.answer = taken
+        assert (await net.call(net.cpo, "POST", POST, cdr(), to=EMSP)).http_status == 201
+        assert not guaranteed or await net.guaranteed.round()
+        assert (await states(net), net.alarms) == (["DELIVERED"], ["cdr lost by the database"])

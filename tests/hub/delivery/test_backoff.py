@@ -15,6 +15,7 @@ from ocpi_modules.spec import Method
 OK = b'{"status_code":1000,"timestamp":"2026-01-01T00:00:00Z"}'
 NO = b'{"status_code":2001,"timestamp":"2026-01-01T00:00:00Z"}'
 BROKEN = b'{"status_code":3000,"timestamp":"2026-01-01T00:00:00Z"}'
+UNKNOWN, SILENT, AWAY = (b'{"status_code":%d,"timestamp":"2026-01-01T00:00:00Z"}' % code for code in (4001, 4002, 4003))
 
 
 @pytest.mark.rule("Q-01")
@@ -58,6 +59,8 @@ def test_wakes_after_an_outage_are_spread_over_at_most_thirty_seconds() -> None:
         (200, OK, Method.PUT, Taken),
         (404, NO, Method.DELETE, Taken),
         (404, b"", Method.DELETE, Taken),
+        (404, UNKNOWN, Method.DELETE, Failed),
+        (404, AWAY, Method.DELETE, Failed),
         (404, NO, Method.PUT, Rejected),
         (200, NO, Method.PUT, Rejected),
         (400, b"<html>", Method.PUT, Rejected),
@@ -111,6 +114,27 @@ def test_what_may_be_the_objects_fault_is_told_from_what_is_the_receivers() -> N
     assert not broken.its_own
     away = [judge(outcome, Method.PUT) for outcome in (Unreachable("gone"), TimedOut(10))]
     assert [(isinstance(verdict, Failed) and verdict.its_own) for verdict in away] == [True, True]
+
+
+@pytest.mark.rule("R-22", "R-23", "Q-08")
+@pytest.mark.parametrize("status", [200, 404, 502])
+@pytest.mark.parametrize("body", [UNKNOWN, SILENT, AWAY])
+def test_a_receiver_that_another_hub_did_not_reach_says_nothing_of_the_object(status: int, body: bytes) -> None:
+    verdict = judge(classify(IncomingAnswer(status, {}, body)), Method.PUT)
+    assert isinstance(verdict, Failed)
+    assert (verdict.passing, verdict.its_own, verdict.timed_out) == (True, False, body is SILENT)
+    broken = judge(classify(IncomingAnswer(status, {}, BROKEN)), Method.PUT)
+    assert isinstance(broken, Failed)
+    assert not broken.passing
+
+
+@pytest.mark.rule("Q-01", "Q-08")
+def test_what_was_not_reached_is_tried_as_seldom_as_who_fails_and_for_five_days() -> None:
+    delays = [backoff.passing_delay(attempts, 0.5) for attempts in range(1, 496)]
+    assert delays[:3] == [2, 30, 300]
+    assert (delays.count(300), delays.count(900)) == (12, 480)
+    assert delays[-1] is None
+    assert backoff.passing_delay(10, 0.0) == 240
 
 
 @pytest.mark.promise("N-5")

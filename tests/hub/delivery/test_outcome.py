@@ -2,6 +2,7 @@
 
 import pytest
 
+from hub.clearing.journal import CdrState, state_of
 from hub.delivery.outcome import (
     Delivered,
     Garbled,
@@ -13,6 +14,7 @@ from hub.delivery.outcome import (
     excerpt,
     may_have_arrived,
 )
+from hub.routing.notes import was_taken
 from ocpi_modules import envelope
 from ocpi_modules.http.connection import IncomingAnswer
 
@@ -108,3 +110,12 @@ def test_only_an_unsent_request_or_one_turned_away_certainly_did_nothing() -> No
     for status in (307, 308, 400, 404, 413, 422, 429):
         assert not may_have_arrived(Garbled(status, "?")), status
     assert not may_have_arrived(classify(received(200, 2001)))
+    assert not may_have_arrived(classify(received(200, 4003)))
+
+
+@pytest.mark.rule("R-22", "D-22")
+def test_what_another_hub_had_no_answer_to_in_time_may_have_arrived() -> None:
+    outcome = classify(received(200, 4002))
+    assert may_have_arrived(outcome)
+    assert state_of(outcome) is CdrState.IN_DOUBT
+    assert was_taken(outcome)

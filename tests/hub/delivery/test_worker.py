@@ -422,25 +422,89 @@ async def test_a_session_another_hub_could_not_bring_to_the_receiver_is_put_agai
         await eventually(nothing_owed)
 
 
+LATER, LATEST, TOO_LATE = "2026-03-01T12:05:00Z", "2026-03-01T12:10:00Z", "2027-03-01T12:05:00Z"
+
+
 @pytest.mark.rule("R-23")
-async def test_what_is_not_the_latest_state_is_not_put_as_if_it_were(here: World) -> None:
+@pytest.mark.parametrize("not_kept", [{"kwh": "odd", "last_updated": LATER}, {"last_updated": TOO_LATE}])
+@pytest.mark.parametrize("status", ["ACTIVE", "COMPLETED"])
+async def test_who_missed_what_is_not_kept_as_well_gets_the_newest_state_that_is(
+    here: World, status: str, not_kept: dict[str, Any]
+) -> None:
     async with here.delivering():
         await until(lambda: EMSP in here.net.delivery.destinations)
         await here.set_connection(here.net.emsp, "OFFLINE")
-        await session(here, 4003)
-        await session(here, 4003, last_updated="2026-03-01T12:05:00Z", kwh="odd")
-        await session(here, 4003, last_updated="2026-03-01T11:00:00Z", id="S2", kwh="odd")
-        assert len(await debts(here)) == 1
+        kept = await session(here, 4003, status=status)
+        await session(here, 4003, status=status, **not_kept)
+        await session(here, 4003, id="S2", **not_kept)
+        assert [row["key_folded"] for row in await debts(here)] == ["S1"]
+        await here.set_connection(here.net.emsp, "CONNECTED")
+        await eventually(lambda: owes_nothing(here))
+        assert [seen.body for seen in pushed(here.net.emsp)] == [kept]
+
+
+@pytest.mark.rule("R-23")
+async def test_a_change_of_who_missed_what_is_not_kept_is_put_with_what_was_there_before(here: World) -> None:
+    async with here.delivering():
+        await until(lambda: EMSP in here.net.delivery.destinations)
+        await session(here, 1000)
+        await here.set_connection(here.net.emsp, "OFFLINE")
+        await session(here, 4003, last_updated=LATER, kwh="odd")
+        patch = json.encode({"status": "COMPLETED", "last_updated": LATEST})
+        answer = await here.net.call(here.net.cpo, "PATCH", "/receiver/sessions/NL/CPO/S1", patch, to=EMSP)
+        assert answer.status_code == 4003
+        await here.set_connection(here.net.emsp, "CONNECTED")
+        await until(lambda: len(pushed(here.net.emsp)) == 2)
+        assert json.decode(pushed(here.net.emsp)[1].body)["status"] == "COMPLETED"
+
+
+@pytest.mark.rule("R-22")
+@pytest.mark.parametrize("not_kept", [{"kwh": "odd", "last_updated": LATER}, {"last_updated": TOO_LATE}])
+@pytest.mark.parametrize(("status", "told"), [("ACTIVE", False), ("COMPLETED", True), ("INVALID", True)])
+async def test_after_what_may_have_arrived_nothing_older_is_put_but_the_end_of_a_session(
+    hub_database: FreshDatabase, status: str, told: bool, not_kept: dict[str, Any]
+) -> None:
+    async with world(hub_database, deadlines=Deadlines(direct=0.1)) as here:
+        async with here.delivering():
+            await until(lambda: EMSP in here.net.delivery.destinations)
+        await here.set_connection(here.net.emsp, "OFFLINE")
+        kept = await session(here, 4003, status=status)
         await here.set_connection(here.net.emsp, "CONNECTED")
 
-        async def nothing_owed() -> bool:
-            return await debts(here) == []
+        async def never(seen: Seen) -> Any:
+            await asyncio.sleep(30)
 
-        await eventually(nothing_owed)
-        assert pushed(here.net.emsp) == []
+        here.net.emsp.answer = never
+        await session(here, 4002, status=status, **not_kept)
+        here.net.emsp.answer = lambda seen: accepted()
+        async with here.delivering():
+            await eventually(lambda: owes_nothing(here))
+        assert [seen.body for seen in pushed(here.net.emsp)[1:]] == ([kept] if told else [])
+
+
+@pytest.mark.rule("R-23")
+@pytest.mark.parametrize("not_kept", [{"kwh": "odd", "last_updated": LATER}, {"last_updated": TOO_LATE}])
+async def test_what_is_owed_is_let_go_once_its_receiver_took_what_is_newer_and_not_kept(
+    here: World, not_kept: dict[str, Any]
+) -> None:
+    async with here.delivering():
+        await until(lambda: EMSP in here.net.delivery.destinations)
+    await here.set_connection(here.net.emsp, "OFFLINE")
+    await session(here, 4003, status="COMPLETED")
+    await here.set_connection(here.net.emsp, "CONNECTED")
+    newer = await session(here, 1000, status="COMPLETED", **not_kept)
+    async with here.delivering():
+        await eventually(lambda: owes_nothing(here))
+    assert [seen.body for seen in pushed(here.net.emsp)] == [newer]
+
+
+@pytest.mark.rule("R-23")
+async def test_what_is_older_than_what_is_owed_changes_nothing(here: World) -> None:
+    async with here.delivering():
+        await until(lambda: EMSP in here.net.delivery.destinations)
         await here.set_connection(here.net.emsp, "OFFLINE")
-        last = await session(here, 4003, last_updated="2026-03-01T12:10:00Z", status="COMPLETED")
-        await session(here, 4003, last_updated="2026-03-01T12:06:00Z", kwh="odd")  # older than what is owed
+        last = await session(here, 4003, last_updated=LATEST, status="COMPLETED")
+        await session(here, 4003, last_updated=LATER, kwh="odd")
         await here.set_connection(here.net.emsp, "CONNECTED")
         await until(lambda: len(pushed(here.net.emsp)) == 1)
         assert pushed(here.net.emsp)[0].body == last
@@ -494,6 +558,10 @@ async def failing(here: World) -> bool:
 
 async def not_failing(here: World) -> bool:
     return not await failing(here)
+
+
+async def owes_nothing(here: World) -> bool:
+    return await debts(here) == []
 
 
 async def owes(here: World, key: str) -> bool:
