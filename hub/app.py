@@ -34,6 +34,7 @@ from hub.delivery.traced import TracedDoor
 from hub.delivery.wakeups import Wakeups
 from hub.delivery.worker import DeliveryWorker
 from hub.handler import HubHandler
+from hub.metrics.alarms import Alarms
 from hub.metrics.exposition import Exposition
 from hub.metrics.facts import Facts
 from hub.metrics.messages import MessageCounts
@@ -138,7 +139,9 @@ def create_app(
     directory = Directory(database.prompt, settings.keys, settings.hub_party, clock)
     identity = HubIdentity(settings.hub_party, settings.public_url, _business_details(settings))
     registration = Registration(database, directory, client, settings.keys, clock, identity)
-    status = ClientInfoStatus(database, directory, clock, _alarms.error)
+    exposition = Exposition()
+    alarm = Alarms(exposition.registry, _alarms.error)
+    status = ClientInfoStatus(database, directory, clock, alarm)
     book = AgreementBook()
     policy = Policy(DefaultPolicy(settings.default_policy), book, clock)
     announcements = Announcements(
@@ -155,7 +158,7 @@ def create_app(
         (status.answered if reached else status.failed)(platform)
 
     door = DoorOut(client, report=report)
-    traces, exposition = Traces(), Exposition()
+    traces = Traces()
     writer = TraceWriter(
         traces=traces,
         database=database,
@@ -187,7 +190,7 @@ def create_app(
         store=PostgresStore(database, open_to_all=policy.open),
         audience=audience,
         door=pushing,
-        alarm=_alarms.error,
+        alarm=alarm,
         moved=database.moved.is_set,
     )
     crawl = Crawl(database=database, directory=directory, door=door, storing=Storing(database, objects), clock=clock)
@@ -210,7 +213,7 @@ def create_app(
         clock=clock,
         public_url=settings.public_url,
         later=later,
-        alarm=_alarms.error,
+        alarm=alarm,
         guaranteed=policy.guarantees,
         wake=lambda: guaranteed.wake(),
     )
@@ -220,7 +223,7 @@ def create_app(
         door=pushing,
         journal=journal,
         sessions=missed,
-        alarm=_alarms.error,
+        alarm=alarm,
         clock=clock,
     )
     route = PartyToPartyRoute(
@@ -293,8 +296,8 @@ def create_app(
             "retention": retention.run,
             "pulls": pulls.run,
             "guaranteed cdrs": guaranteed.run,
-            "overdue tokens": OverdueTokens(database, directory, clock, _alarms.error).run,
-            "lookout": Lookout(database, clock, alarm=_alarms.error, over=_alarms.info).run,
+            "overdue tokens": OverdueTokens(database, directory, clock, alarm).run,
+            "lookout": Lookout(database, clock, alarm=alarm, over=_alarms.info).run,
             "renewals": Renewals(database, directory, registration, settings.public_url).run,
             "vitals": lambda: vitals.run(),
         }

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hub.delivery import backoff
 from hub.metrics import facts
+from hub.metrics.alarms import Alarms
 from hub.metrics.exposition import Exposition
 from hub.metrics.facts import Facts
 from hub.metrics.vitals import Vitals
@@ -100,10 +101,21 @@ def test_what_grew_is_counted_and_what_is_is_shown() -> None:
     assert page("ocpihub_failing_loops") == 1
 
 
+def test_an_alarm_is_logged_and_counted() -> None:
+    exposition, logged = Exposition(), []
+    alarm = Alarms(exposition.registry, lambda event, **fields: logged.append((event, fields)))
+    alarm("cdr changed", id="CDR1")
+    assert logged == [("cdr changed", {"id": "CDR1"})]
+    page = Scraped(exposition.text([]).decode())
+    assert page("ocpihub_alarms_total", event="cdr changed") == 1
+    assert "CDR1" not in str(page.samples)
+
+
 async def test_rules_and_dashboard_ask_for_metrics_and_labels_there_are(hub_database: FreshDatabase) -> None:
     async with world(hub_database) as here:
         numbers = {"standstills": int, "lines_dropped": int, "turned_away": {}, "reasons": ()}
         Vitals(here.net.exposition.registry, waiting={"later": int}, failing=int, **numbers)  # type: ignore[arg-type]
+        Alarms(here.net.exposition.registry, print)
         text = here.net.exposition.text(await Facts(here.net.database).read()).decode()
     known = {
         family.name + suffix
