@@ -127,16 +127,14 @@ def reached_nobody(outcome: Outcome) -> bool:
 
 
 def may_have_arrived(outcome: Outcome) -> bool:
-    """True when the receiver may have acted on the message although nobody knows (D-22, M-31)."""
+    """True when the receiver may have acted on the message although nobody knows (D-22, M-31), nor a hub before it (4002)."""
     match outcome:
         case Unreachable() | TimedOut():
             return outcome.request_was_sent
         case Garbled():
             return outcome.http_status not in _TURNED_AWAY
         case Refused():
-            return (
-                outcome.answer.status_code == RequestTimedOut.status_code
-            )  # by another hub, which did not hear of it again
+            return outcome.answer.status_code == RequestTimedOut.status_code
         case _:
             return False
 
