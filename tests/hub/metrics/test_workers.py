@@ -1,9 +1,11 @@
 """/metrics of real processes: one number for all workers, whichever answers, and nothing is forgotten when they are renewed."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -139,6 +141,26 @@ print(page.text([]).decode())
 """
     done = subprocess.run([sys.executable, "-c", alone], env=os.environ | {FOLDER: ""}, capture_output=True, text=True)
     assert "things_total 1.0" in done.stdout, done.stderr
+
+
+@pytest.mark.promise("Q-16")
+def test_a_parent_of_the_program_before_this_starts_its_worker_anew(hub: HubProcess) -> None:
+    """It was put in its place while the parent ran, which knows no names."""
+    (reads, ready), (alive, kept) = os.pipe(), os.pipe()
+    with contextlib.ExitStack() as stack:
+        ports = hub.port, hub.admin_port
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", port))) for port in ports]
+        handed = [*(each.fileno() for each in sockets), alive, ready]
+        command = [sys.executable, "-m", "hub", "worker", *map(str, handed)]
+        process = subprocess.Popen(command, env=hub.environ, pass_fds=handed)
+        os.close(ready)
+        try:
+            assert os.read(reads, 1) == b"1"
+            assert scraped(hub)("ocpihub_database_up") == 1
+        finally:
+            for descriptor in (kept, alive, reads):
+                os.close(descriptor)
+            process.wait(30)
 
 
 async def test_requests_are_answered_while_a_page_is_written(hub_database: FreshDatabase) -> None:
