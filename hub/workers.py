@@ -37,8 +37,8 @@ class Parent:
 
     def __init__(self, sockets: list[Sockets], environ: Mapping[str, str]) -> None:
         self._alive, self._kept = os.pipe()
-        self._metrics = tempfile.TemporaryDirectory(prefix="ocpi-hub-metrics-")
-        environ = dict(environ) | {exposition.FOLDER: self._metrics.name}
+        self._metrics = _folder()
+        environ = dict(environ) | {exposition.FOLDER: self._metrics.name if self._metrics else ""}
         self._stopping = asyncio.Event()
         self._renewing = asyncio.Event()
         self._sockets = sockets
@@ -62,7 +62,8 @@ class Parent:
         await asyncio.gather(*keeping)
         os.close(self._kept)
         os.close(self._alive)
-        self._metrics.cleanup()
+        if self._metrics:
+            self._metrics.cleanup()
 
     async def _announce(self, started: Callable[[], None]) -> None:
         for slot in self._slots:
@@ -77,6 +78,15 @@ class Parent:
             for slot in self._slots:
                 await slot.renew()
             _log.info("workers were renewed")
+
+
+def _folder() -> "tempfile.TemporaryDirectory[str] | None":
+    """Where workers count; None where none can be made, and each counts alone."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="ocpi-hub-metrics-", ignore_cleanup_errors=True)
+    except OSError as error:
+        _log.warning("there is no folder for metrics", reason=error.strerror, way_out="set TMPDIR to one with room")
+        return None
 
 
 class _Slot:
@@ -181,12 +191,14 @@ class _Worker:
 
     async def ended(self) -> int:
         code = await self.process.wait()
-        exposition.forget(self.name, self._metrics)
+        if self._metrics:
+            exposition.forget(self.name, self._metrics)
         return code
 
     async def end(self) -> None:
         """SIGTERM; it answers what is under way; SIGKILL when it takes too long."""
         if self.process.returncode is not None:
+            await self.ended()
             return
         self.process.terminate()
         if not await _first(self.ended(), seconds=STOP_SECONDS):

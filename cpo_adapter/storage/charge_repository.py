@@ -8,6 +8,9 @@ from uuid import UUID
 
 from cpo_adapter.storage.engine import Connection, Row
 
+NUMBERS = range(-(2**31), 2**31)
+"""What the column can hold."""
+
 WITH_FIRST_FACT = """
     SELECT charge.*, (SELECT body FROM fact WHERE fact.session_id = charge.session_id ORDER BY seq LIMIT 1) AS first_fact
     FROM charge """
@@ -91,7 +94,10 @@ async def newest_numbers(connection: Connection, charger_key: str) -> list[int]:
 
 
 async def charge_by_number(connection: Connection, charger_key: str, transaction_id: int) -> Row | None:
-    """A transaction by the number its own charger knows; another charger's number finds nothing (S-48)."""
+    """A transaction by the number its own charger knows; another charger's number finds nothing (S-48), nor does one that is
+    none of ours, however long it is (R20)."""
+    if transaction_id not in NUMBERS:
+        return None
     return await connection.fetchrow(
         "SELECT * FROM charge WHERE charger_key = $1 AND transaction_id = $2", charger_key, transaction_id
     )

@@ -25,8 +25,8 @@ def serve(
     told(lambda settings: _serve(settings, workers, environ, json), environ)
 
 
-def worker(ocpi: int, admin: int, parent: int, ready: int, name: str) -> None:
-    """One worker of `serve --workers`; started by its parent only."""
+def worker(ocpi: int, admin: int, parent: int, ready: int, name: Annotated[str, typer.Argument()] = "") -> None:
+    """One worker of `serve --workers`; started by its parent only. One of the program before this gives it no name (Q-16)."""
 
     async def work(settings: "Settings") -> None:
         from hub.command_line.databases import joined_url

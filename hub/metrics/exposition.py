@@ -2,12 +2,17 @@
 
 prometheus_client looks for the folder in the environment. A worker writes under a name that its parent gave it and gives to
 nobody else while it lives; its successor goes on where it ended, so that there are never more files than two for a worker.
+Nobody is kept from serving by it: who cannot use the folder counts alone.
 """
 
 import os
+import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest, multiprocess, values
 from prometheus_client.core import Metric
@@ -15,20 +20,54 @@ from prometheus_client.core import Metric
 __all__ = ["CONTENT_TYPE", "FOLDER", "Exposition", "forget", "share_as"]
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+ROOM = {"counter": 1 << 20, "gauge_livesum": 1 << 16, "histogram": 1 << 18}
+"""Bytes of each file, had before anything is counted: where the disk is full, a write to a mapped file kills its process."""
 _shared: Any = multiprocess
 _values: Any = values
 """Neither has types."""
+_UNREADABLE = (OSError, ValueError, RuntimeError, struct.error)
+_log = structlog.get_logger("hub.metrics")
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def share_as(name: str) -> None:
-    """From now on count in a file of this name, in the folder; before anything is counted."""
-    _values.ValueClass = _values.MultiProcessValue(lambda: name)
+    """From now on count in files of this name, in the folder; before anything is counted. Alone where there is none to use."""
+    folder = os.environ.get(FOLDER)
+    try:
+        for kind, room in ROOM.items() if folder else ():
+            _reserve(Path(str(folder), f"{kind}_{name}.db"), room)
+    except OSError as error:
+        folder = None
+        _log.warning("each worker counts alone", reason=error.strerror or type(error).__name__)
+    if not folder:
+        os.environ.pop(FOLDER, None)
+    _values.ValueClass = _values.MultiProcessValue(lambda: name) if folder else _values.MutexValue
+
+
+def _reserve(path: Path, room: int) -> None:
+    """A file with this much of the disk behind it, whole at once; one that cannot be read is begun anew. Raises OSError."""
+    try:
+        for _ in _shared.MmapedDict.read_all_values_from_file(str(path)):
+            pass
+        return
+    except FileNotFoundError:
+        pass
+    except _UNREADABLE:
+        path.unlink()
+    new = path.with_suffix(".new")
+    try:
+        with new.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, room)
+        new.rename(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def forget(name: str, folder: str) -> None:
     """What a worker that ended had at the moment; what it counted stays."""
-    _shared.mark_process_dead(name, folder)
+    with suppress(OSError):
+        _shared.mark_process_dead(name, folder)
 
 
 class Exposition:
@@ -38,15 +77,21 @@ class Exposition:
         self.registry = CollectorRegistry()
 
     def text(self, facts: Iterable[Metric]) -> bytes:
-        """In the text format of Prometheus, with `facts` behind what was counted."""
+        """In the text format of Prometheus, with `facts` behind what was counted; the facts alone where that cannot be read.
+
+        May take half a second of CPU with hundreds of parties and many workers: not for the event loop.
+        """
         return generate_latest(_Whole([self._counted(), facts]))
 
     def _counted(self) -> Iterable[Metric]:
         folder = os.environ.get(FOLDER)
         if not folder:
             return self.registry.collect()
-        collected: Iterable[Metric] = _shared.MultiProcessCollector(None, folder).collect()
-        return collected
+        try:
+            return list(_shared.MultiProcessCollector(None, folder).collect())
+        except _UNREADABLE as error:
+            _log.warning("what the workers counted cannot be read", reason=str(error))
+            return ()
 
 
 class _Whole(CollectorRegistry):

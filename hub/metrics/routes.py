@@ -1,5 +1,7 @@
 """GET /metrics, on the admin listener only (S-44)."""
 
+import asyncio
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -13,6 +15,7 @@ def metrics_routes(exposition: Exposition, facts: Facts) -> APIRouter:
     @routes.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Of this process, or of all workers together, in the text format of Prometheus."""
-        return Response(exposition.text(await facts.read()), media_type=CONTENT_TYPE)
+        found = await facts.read()
+        return Response(await asyncio.to_thread(exposition.text, found), media_type=CONTENT_TYPE)
 
     return routes

@@ -59,12 +59,12 @@ class Vitals:
 
 
 class _Follower:
-    """Counts by how much a number grew since it looked last."""
+    """Counts by how much a number grew since it looked last; what it was before is counted already, by a hub that began anew."""
 
     def __init__(self, counter: Counter, number: Number) -> None:
         self._counter = counter
         self._number = number
-        self._seen = 0
+        self._seen = number()
 
     def follow(self) -> None:
         now = self._number()

@@ -47,13 +47,14 @@ async def billed(adapter: Adapter) -> list[Decimal]:
     return [json.decode(row["body"])["total_energy"] for row in rows]
 
 
-@pytest.mark.parametrize("number", [0, -1, 777])
+@pytest.mark.parametrize("number", [0, -1, 777, 4_294_967_295, 10**20])
 async def test_a_stop_without_a_tag_ends_the_transaction_whose_number_was_never_heard(
     adapter: Adapter, adapter_database: FreshDatabase, clock: Clock, number: int
 ) -> None:
     facts = facts_of(adapter)
     await unheard(facts, started())
     clock.now = at(60)
+    await facts.sampled(invented(number, 30, 3000))
     for _ in range(2):
         await facts.stopped(replace(STOP, transaction_id=number))
     for _ in range(2):
@@ -61,6 +62,8 @@ async def test_a_stop_without_a_tag_ends_the_transaction_whose_number_was_never_
     await facts.stopped(replace(STOP, transaction_id=number, received_at=at(70)))
     assert await states(adapter_database) == [("DONE", None)]
     assert (await billed(adapter), await unmatched(adapter)) == ([5], 0)
+    await facts.stopped(replace(STOP, transaction_id=number, meter_stop=Decimal(7000)))
+    assert await unmatched(adapter) == 1
 
 
 async def test_that_it_was_never_heard_outlives_a_restart(

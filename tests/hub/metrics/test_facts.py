@@ -80,7 +80,7 @@ async def test_postgresql_is_asked_once_in_two_seconds_and_may_be_away(
 
 def test_what_grew_is_counted_and_what_is_is_shown() -> None:
     exposition = Exposition()
-    numbers, away = [3], {"unauthenticated": 2, "too many": 0}
+    numbers, away = [0], {"unauthenticated": 0, "too many": 0}
     vitals = Vitals(
         exposition.registry,
         waiting={"later": lambda: numbers[0]},
@@ -90,6 +90,7 @@ def test_what_grew_is_counted_and_what_is_is_shown() -> None:
         turned_away=away,
         reasons=("unauthenticated", "too many"),
     )
+    numbers[0], away["unauthenticated"] = 3, 2
     vitals.note()
     numbers[0], away["too many"] = 7, 5
     vitals.note()
