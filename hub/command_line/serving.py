@@ -73,6 +73,7 @@ def openapi(
 
 async def _serve(settings: "Settings", workers: int, environ: Mapping[str, str], json: bool) -> None:
     from hub.command_line.databases import runtime_url
+    from hub.metrics import exposition
     from hub.serve import PortTaken, listening_sockets, serve_alone
     from hub.workers import Parent
 
@@ -83,6 +84,7 @@ async def _serve(settings: "Settings", workers: int, environ: Mapping[str, str],
     started = _announcement(settings, json)
     with runtime_url(settings) as url:
         if workers == 1:
+            exposition.stay_alone()
             await serve_alone(settings, url, now, sockets[0], started)
         else:
             await Parent(sockets, environ).run(started)

@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest, multiprocess, values
 from prometheus_client.core import Metric
 
-__all__ = ["CONTENT_TYPE", "FOLDER", "Exposition", "forget", "share_as"]
+__all__ = ["CONTENT_TYPE", "FOLDER", "Exposition", "forget", "share_as", "stay_alone"]
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 ROOM = {"counter": 1 << 20, "gauge_livesum": 1 << 16, "histogram": 1 << 18}
@@ -39,9 +39,16 @@ def share_as(name: str) -> None:
     except OSError as error:
         folder = None
         _log.warning("each worker counts alone", reason=error.strerror or type(error).__name__)
-    if not folder:
-        os.environ.pop(FOLDER, None)
-    _values.ValueClass = _values.MultiProcessValue(lambda: name) if folder else _values.MutexValue
+    if folder:
+        _values.ValueClass = _values.MultiProcessValue(lambda: name)
+    else:
+        stay_alone()
+
+
+def stay_alone() -> None:
+    """Count in this process, whatever folder somebody else put into the environment; before anything is counted."""
+    os.environ.pop(FOLDER, None)
+    _values.ValueClass = _values.MutexValue
 
 
 def _reserve(path: Path, room: int) -> None:

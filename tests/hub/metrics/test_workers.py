@@ -143,6 +143,13 @@ print(page.text([]).decode())
     assert "things_total 1.0" in done.stdout, done.stderr
 
 
+def test_one_process_counts_by_itself_whatever_folder_its_environment_names(hub: HubProcess, tmp_path: Path) -> None:
+    hub.environ[FOLDER] = str(tmp_path / "none")
+    with hub.serving():
+        ask(hub, 1)
+        wait_until(lambda: counts(hub, 1))
+
+
 @pytest.mark.promise("Q-16")
 def test_a_parent_of_the_program_before_this_starts_its_worker_anew(hub: HubProcess) -> None:
     """It was put in its place while the parent ran, which knows no names."""
