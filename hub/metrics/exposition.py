@@ -33,13 +33,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 def share_as(name: str) -> None:
     """From now on count in files of this name, in the folder; before anything is counted. Alone where there is none to use."""
     folder = os.environ.get(FOLDER)
-    try:
-        for kind, room in ROOM.items() if folder else ():
-            _reserve(Path(str(folder), f"{kind}_{name}.db"), room)
-    except OSError as error:
-        folder = None
-        _log.warning("each worker counts alone", reason=error.strerror or type(error).__name__)
-    if folder:
+    if folder and _has_room(Path(folder), name):
         _values.ValueClass = _values.MultiProcessValue(lambda: name)
     else:
         stay_alone()
@@ -49,6 +43,17 @@ def stay_alone() -> None:
     """Count in this process, whatever folder somebody else put into the environment; before anything is counted."""
     os.environ.pop(FOLDER, None)
     _values.ValueClass = _values.MutexValue
+
+
+def _has_room(folder: Path, name: str) -> bool:
+    """Every file of this name is there, with its room."""
+    try:
+        for kind, room in ROOM.items():
+            _reserve(folder / f"{kind}_{name}.db", room)
+    except OSError as error:
+        _log.warning("each worker counts alone", reason=error.strerror or type(error).__name__)
+        return False
+    return True
 
 
 def _reserve(path: Path, room: int) -> None:

@@ -59,7 +59,7 @@ def to_replace(pushes: Sequence[Push]) -> list[Whole]:
 def to_add(pushes: Sequence[Push]) -> list[Whole]:
     """As `to_replace`, of objects that are pushed to one audience only."""
     wholes = to_replace(pushes)
-    audiences = Counter(push.key[:3] for push in {push.key: push for push in pushes}.values())
+    audiences = Counter(key[:3] for key in {push.key for push in pushes})
     return [whole for whole in wholes if audiences[whole.replacement.key[:3]] == 1]
 
 

@@ -13,7 +13,7 @@ from hub.objects.keep import KeptObjects, Push
 from hub.objects.listed_repository import lock_owners
 from hub.objects.listing import EVERYBODY
 from hub.objects.repository import ObjectKey
-from hub.objects.together import to_add, to_replace
+from hub.objects.together import to_replace
 from hub.pulls import entries as reading
 from hub.pulls import repository
 from hub.pulls.entries import Entry
@@ -120,8 +120,8 @@ class Storing:
     async def _store(self, connection: Any, pushes: Sequence[Push]) -> int:
         """How many changed: those that nobody knew and those that are replaced by a statement each, the rest one by one."""
         left, changed = pushes, 0
-        for written, chosen in ((self._objects.add, to_add), (self._objects.replace, to_replace)):
-            wholes = [whole.replacement for whole in chosen(left)]
+        for written in (self._objects.add, self._objects.replace):
+            wholes = [whole.replacement for whole in to_replace(left)]
             done = {wholes[place].key for place in await written(connection, wholes)} if wholes else set()
             left = [push for push in left if push.key not in done]
             changed += len(done)
